@@ -1,0 +1,21 @@
+"""The recipe's `bench` section."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from p2med.schema.base import Frozen
+
+
+class BenchConfig(Frozen):
+    checkpoint: str | None = None
+    """A stage name or a folder; None: the last stage of the recipe."""
+    split: Literal["val", "bench"] = "bench"
+    tasks: tuple[str, ...] = ()
+    """Empty: every task that the held-out conversations have."""
+    limit_per_task: int | None = Field(None, ge=1)
+    max_new_tokens: int = Field(256, ge=1)
+    swap_images: bool = True
+    """Also answer with the images of another patient: what the model does without seeing (a control)."""
+    batch_size: int = Field(16, ge=1)
+    seed: int = 0

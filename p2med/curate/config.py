@@ -1,0 +1,58 @@
+"""Clean, normalise, label, deduplicate, split. Numbers of the paper carry their section."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from p2med.imaging.spec import ImageSpec
+from p2med.schema.base import Frozen
+
+
+class CtConfig(Frozen):
+    """Which CT series are wanted (Sec. V-C.1). A missing kernel or thickness is not a reason to reject."""
+
+    slice_thickness_mm: float | None = Field(5.0, gt=0)
+    """Preferred thickness; None: any."""
+    require_slice_thickness: bool = False
+    """True: the paper's rule to the letter, every other thickness is rejected."""
+    min_slices: int = Field(4, ge=1)
+
+
+class DedupConfig(Frozen):
+    """MinHash near-deduplication of outpatient records (Sec. V-C.1)."""
+
+    ngram: int = Field(5, ge=1, description="characters a shingle; 5 is the paper's, characters are ours")
+    bands: int = Field(256, ge=1)
+    rows: int = Field(16, ge=1, description="hashes a band")
+    min_jaccard: float = Field(0.85, gt=0, le=1)
+    verify: bool = True
+    """False: the paper's literal reading, sharing a bucket is enough."""
+
+
+class SplitConfig(Frozen):
+    """By patient. A split that the source presets is kept."""
+
+    val: float = Field(0.1, ge=0, lt=1)
+    bench: float = Field(0.2, ge=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leaves_training(self):
+        if self.val + self.bench >= 1:
+            raise ValueError("split: val + bench must leave something to train on")
+        return self
+
+
+class CurateConfig(Frozen):
+    image: ImageSpec = ImageSpec()
+    ct: CtConfig = CtConfig()
+    max_tokens: int = Field(4000, ge=1)  # Sec. V-C.1
+    tokenizer: str | None = None
+    """A sentencepiece tokenizer.model to count with; None: one character is one token."""
+    dedup: DedupConfig | None = DedupConfig()
+    split: SplitConfig = SplitConfig()
+    contact_sheets: bool = False
+    """Write a PNG for each series, to look at."""
+    diagnoses: Literal["extract", "given"] = "extract"
+    """extract: disease labels from the impressions and diagnoses; given: the source's own labels."""
+    workers: int = Field(0, ge=0, description="processes; 0: one for each core")

@@ -1,0 +1,52 @@
+"""The recipe's `model` section: which encoder, connector, language model and tokenizer. No torch here."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from p2med.schema.base import Frozen
+
+
+class PartConfig(Frozen):
+    """`kind` is a file name in the plug-in folder; every other key is checked by that file's `Options`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: str
+    weights: str | None = None
+    """A Hugging Face folder; None: random weights of the shape that the options name."""
+
+
+class TokenizerConfig(Frozen):
+    """`train`: learn a sentencepiece model on the training text; `file`: use a tokenizer.model."""
+
+    kind: Literal["train", "file"] = "train"
+    vocab_size: int = Field(4000, ge=300)
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_path(self):
+        if self.kind == "file" and not self.path:
+            raise ValueError("tokenizer kind `file` needs a path to a tokenizer.model")
+        return self
+
+
+class LlmConfig(Frozen):
+    """A Hugging Face causal language model, by folder or by shape (LLaMA)."""
+
+    weights: str | None = None
+    hidden_size: int = Field(4096, ge=8)
+    intermediate_size: int = Field(11008, ge=8)
+    num_hidden_layers: int = Field(32, ge=1)
+    num_attention_heads: int = Field(32, ge=1)
+    max_position_embeddings: int = Field(4096, ge=64)
+    tie_word_embeddings: bool = False
+
+
+class ModelSection(Frozen):
+    encoder: PartConfig | None = PartConfig(kind="clip_vit")
+    """None: a text-only model."""
+    connector: PartConfig | None = PartConfig(kind="perceiver")
+    llm: LlmConfig = LlmConfig()
+    adapter: PartConfig | None = PartConfig(kind="lora")
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    seed: int = 0

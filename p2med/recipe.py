@@ -1,0 +1,133 @@
+"""One YAML file is one system: its keys are the verbs, in order. Unknown keys are refused.
+
+There is no inheritance and no interpolation: a recipe can be read without opening another file. Paths may
+begin with `run:` (this recipe's run folder) or `data:` (the shared data folder, $P2MED_DATA).
+"""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from p2med.bench.config import BenchConfig
+from p2med.curate.config import CurateConfig
+from p2med.deid.config import DeidConfig
+from p2med.errors import RecipeError
+from p2med.ingest.config import IngestConfig
+from p2med.mix.config import MixConfig
+from p2med.model.config import ModelSection
+from p2med.schema.base import Frozen
+from p2med.serve.config import ServeConfig
+from p2med.synth.config import SynthConfig
+from p2med.train.config import TrainConfig
+
+
+class Recipe(Frozen):
+    """A verb whose section is absent is left out of `p2med run`."""
+
+    name: str
+    synth: SynthConfig | None = None
+    ingest: IngestConfig | None = None
+    deid: DeidConfig | None = None
+    curate: CurateConfig | None = None
+    mix: MixConfig | None = None
+    model: ModelSection | None = None
+    train: TrainConfig | None = None
+    bench: BenchConfig | None = None
+    serve: ServeConfig = ServeConfig()
+
+    @model_validator(mode="after")
+    def _is_whole(self):
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ValueError("name: letters, digits, _ and - only; it names a folder")
+        if self.train and not (self.mix and self.model and self.curate):
+            raise ValueError("train needs the sections mix, model and curate")
+        if self.train and self.mix:
+            missing = [s.stage for s in self.train.stages if s.stage not in self.mix.stages]
+            if missing:
+                known = ", ".join(self.mix.stages)
+                raise ValueError(f"train names stages that mix does not have: {missing}; it has: {known}")
+        return self
+
+
+def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and apply `--set key=value` overrides (dotted keys, YAML values).
+
+    Raises:
+      RecipeError: the file is missing, is no YAML mapping, or a key or value is wrong.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"there is no recipe {path}") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path} is a folder; name a recipe file (.yaml)") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise RecipeError(f"{path} is not YAML{where}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path} is not a recipe: its top level must be keys like `ingest:`")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_first_fault(error)}") from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: write key=value, e.g. --set train.threads=2")
+    node: Any = raw
+    *parents, last = key.split(".")
+    for name in parents:
+        node = node[int(name)] if isinstance(node, list) and name.isdigit() else _child(node, name, key)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {key}: {value!r} is not a YAML value") from None
+    if isinstance(node, list) and last.isdigit() and int(last) < len(node):
+        node[int(last)] = parsed
+    elif isinstance(node, dict):
+        node[last] = parsed
+    else:
+        raise RecipeError(f"--set {key}: there is no such place in the recipe")
+
+
+def _child(node: Any, name: str, key: str) -> Any:
+    if not isinstance(node, dict):
+        raise RecipeError(f"--set {key}: there is no such place in the recipe")
+    if node.get(name) is None:
+        node[name] = {}
+    return node[name]
+
+
+def _first_fault(error: ValidationError) -> str:
+    """The first fault in one line: where, what, and what is allowed there."""
+    faults = error.errors()
+    fault = faults[0]
+    where = ".".join(str(p) for p in fault["loc"]) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        what = f"unknown key; known here: {', '.join(_known_keys(fault['loc']))}"
+    else:
+        what = fault["msg"].removeprefix("Value error, ")
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{where}: {what}{more}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Recipe
+    for name in loc[:-1]:
+        fields = getattr(model, "model_fields", {})
+        annotation = fields[name].annotation if name in fields else None
+        found = [a for a in _flatten(annotation) if hasattr(a, "model_fields")]
+        model = found[0] if found else model
+    return sorted(getattr(model, "model_fields", {}))
+
+
+def _flatten(annotation: Any) -> list[Any]:
+    args = get_args(annotation)
+    return [annotation] if not args else [x for a in args for x in _flatten(a)]

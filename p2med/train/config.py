@@ -1,0 +1,53 @@
+"""The recipe's `train` section: one entry a stage."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from p2med.schema.base import Frozen
+
+Learnable = Literal["encoder", "connector", "llm", "adapter"]
+
+
+class StageConfig(Frozen):
+    """One training stage. A stage continues from the stage before it in the list."""
+
+    stage: str
+    """The stage's conversations: a name in mix.stages. Also the folder `5_train/<stage>/`."""
+    learn: tuple[Learnable, ...] = Field(min_length=1)
+    objective: str = "sft"
+    """A file name in train/objectives/."""
+    lr: float = Field(gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, le=1)  # Sec. V-C.2
+    epochs: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1, description="conversations an optimizer step")
+    micro_batch_size: int | None = Field(None, ge=1, description="conversations a forward pass")
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    task_weights: dict[str, float] = {}
+    """How often a task's conversations are drawn; 1 when not named, 0 leaves it out."""
+    augment: bool = False
+    """Small shifts, scale and brightness of training images (our choice; never a flip: sides matter)."""
+    save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _ends(self):
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"train stage {self.stage!r} needs either epochs or steps")
+        return self
+
+
+class TrainConfig(Frozen):
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    threads: int | None = Field(None, ge=1, description="CPU threads; None: every core")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    @model_validator(mode="after")
+    def _names_differ(self):
+        names = [s.stage for s in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError("train stages need different names")
+        return self
