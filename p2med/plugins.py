@@ -8,9 +8,11 @@ from p2med.errors import RecipeError
 
 
 def names(package: str) -> list[str]:
-    """File names in a plug-in folder, sorted; names with a leading underscore and `base` are not plug-ins."""
+    """File names in a plug-in folder, sorted; `base` and names with a leading underscore are not."""
     path = importlib.import_module(package).__path__
-    return sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "base")
+    return sorted(
+        m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "base"
+    )
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -85,7 +85,7 @@ def write_format(order: Sequence[Section], language: Language = "zh") -> str:
 
 
 def read_sections(answer: str, order: Sequence[Section]) -> dict[Section, str]:
-    """The inverse of write_sections; also takes 【】 and English headings, and keeps the first of a repeat."""
+    """The inverse of write_sections; takes 【】 and either language, and keeps the first of a repeat."""
     wanted, found = set(order), {}
     pieces = re.split(r"[\[【]([^\[\]【】\n]+)[\]】]", answer)
     for heading, body in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -1,6 +1,6 @@
 """A choice among named options, answered with a probability for each (by likelihood of the option's text).
 
-    <image> 这张影像属于哪一类？可选：正常、肺炎 -> 肺炎
+<image> 这张影像属于哪一类？可选：正常、肺炎 -> 肺炎
 """
 
 from collections.abc import Iterator

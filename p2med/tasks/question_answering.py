@@ -1,6 +1,6 @@
 """A free question about a case, with its images when the question names a study.
 
-    <image> 心影是否增大？ -> 心影未见增大。
+<image> 心影是否增大？ -> 心影未见增大。
 """
 
 from collections.abc import Iterator
