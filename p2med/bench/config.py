@@ -17,5 +17,9 @@ class BenchConfig(Frozen):
     max_new_tokens: int = Field(256, ge=1)
     swap_images: bool = True
     """Also answer with the images of another patient: what the model does without seeing (a control)."""
+    floors: tuple[Literal["constant_report", "nearest_report"], ...] = ("constant_report",)
+    """What needs no model is rated beside it; nearest_report suits text tasks (each pair is compared)."""
     batch_size: int = Field(16, ge=1)
+    threads: int | None = Field(None, ge=1, description="CPU threads; None: every core")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

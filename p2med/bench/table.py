@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from p2med.bench.rate import DIAGNOSES
 from p2med.bench.stats import auc, bootstrap_ci95, mean_ci95, micro_f1, prior_f1
 from p2med.clinical.diagnoses import extract
+from p2med.clinical.findings import extract_findings
 from p2med.schema.conversation import Conversation
 from p2med.schema.rating import Answer, Rating, Result
+from p2med.schema.terms import Section
 from p2med.tasks.base import Task
 
 NORMAL_WORDS = {"正常", "normal", "阴性", "negative", "否", "no"}
@@ -90,6 +92,29 @@ def disease_results(
     ]
     prior = prior_f1(trained, true)
     found.append(_corpus(task.name, "label_prior", key, "disease_f1", len(true), prior, None, None))
+    return found
+
+
+def finding_results(task: Task, answers: Sequence[Answer], seed: int) -> list[Result]:
+    """Micro F1 of the findings (what, on which side) of a radiology report, for each condition."""
+    if Section.FINDINGS not in task.outputs:
+        return []
+    found = []
+    for condition in sorted({a.condition for a in answers}, reverse=True):
+        pairs = [
+            (
+                frozenset(extract_findings(a.sections.get(Section.FINDINGS, ""))),
+                frozenset(extract_findings(a.reference_sections[Section.FINDINGS])),
+            )
+            for a in answers
+            if a.condition == condition and a.reference_sections.get(Section.FINDINGS)
+        ]
+        low, high = bootstrap_ci95(pairs, seed)
+        found.append(
+            _corpus(
+                task.name, condition, Section.FINDINGS, "finding_f1", len(pairs), micro_f1(pairs), low, high
+            )
+        )
     return found
 
 
