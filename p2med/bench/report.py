@@ -23,6 +23,7 @@ CONDITIONS = {
     "constant_report": ("constant report", "固定报告"),
     "nearest_report": ("nearest training report", "最近邻训练报告"),
 }
+FLOORS = ("constant_report", "nearest_report")
 EXAMPLES_PER_TASK = 2
 
 
@@ -156,7 +157,8 @@ def _as_html(
             _html_examples(tasks, answers),
         ]
     )
-    return f'<!doctype html><html lang="zh"><head><meta charset="utf-8">{STYLE}</head><body>{body}</body></html>\n'
+    head = f'<!doctype html><html lang="zh"><head><meta charset="utf-8">{STYLE}</head>'
+    return f"{head}<body>{body}</body></html>\n"
 
 
 STYLE = """<title>P2Med</title><style>
