@@ -1,0 +1,164 @@
+"""A DICOM file's identified header: to which patient, study and series it belongs, and whose names it holds.
+
+PatientName  Zhang^San=张^三  ->  names ("Zhang San", "ZhangSan", "张三")
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+
+from p2med.errors import DataError
+from p2med.imaging.header import Header, Source, integer, multiple, parse, technical
+from p2med.ingest.dates import read_age, read_date
+from p2med.schema.case import Sex
+
+IDS = {
+    "PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "MedicalRecordLocator",
+    "RequestedProcedureID", "ScheduledProcedureStepID", "PerformedProcedureStepID", "DeviceSerialNumber",
+    "InsurancePlanIdentification", "FillerOrderNumberImagingServiceRequest", "StationName",
+    "PlacerOrderNumberImagingServiceRequest", "IssuerOfPatientID", "ServiceEpisodeID",
+}  # fmt: skip
+PHONES = {"PatientTelephoneNumbers", "ReferringPhysicianTelephoneNumbers", "PersonTelephoneNumbers"}
+ADDRESSES = {
+    "PatientAddress", "InstitutionName", "InstitutionAddress", "ReferringPhysicianAddress",
+    "PersonAddress", "RegionOfResidence",
+}  # fmt: skip
+SHORTEST_ID = 4
+_ESCAPE = re.compile(r"\x1b[$()\-.,/]{1,2}[0-9A-Z]")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DICOM file, read without its pixels."""
+
+    file: str
+    """Pointer as an item keeps it."""
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    header: Header
+    instance_number: int
+    patient_id: str
+    accession_number: str | None
+    study_date: date | None
+    sex: Sex | None
+    birth_date: date | None
+    age_days: int | None
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    phones: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+def read_instance(source: Source, file: str) -> Instance:
+    """Read one file's header.
+
+    Raises:
+      DataError: reasons of imaging/header.py, and `uid_missing`, `localizer`, `multi_frame_ct`.
+    """
+    dataset = parse(source, pixels=False)
+    header = technical(dataset)
+    if header.is_localizer:
+        raise DataError("localizer", "a scout view, not a slice")
+    try:
+        return _instance(dataset, header, file)
+    except DataError:
+        raise
+    except (Exception, RecursionError) as error:  # a malformed value may raise anything when it is converted
+        raise DataError("dicom_unreadable", f"an identifying element: {type(error).__name__}") from None
+
+
+def _instance(dataset: Dataset, header: Header, file: str) -> Instance:
+    uids = [str(dataset.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+    if not all(uids):
+        raise DataError("uid_missing", "a study, series or instance UID is missing")
+    found: dict[str, dict[str, None]] = {"names": {}, "ids": {}, "phones": {}, "addresses": {}}
+    for kind, value in _identities(dataset):
+        found[kind].setdefault(value)
+    sex = str(dataset.get("PatientSex") or "").strip().upper()
+    return Instance(
+        file,
+        *uids,
+        header,
+        integer(dataset.get("InstanceNumber")) or 0,
+        _first(dataset, "PatientID"),
+        _first(dataset, "AccessionNumber") or None,
+        _date(dataset, "StudyDate") or _date(dataset, "AcquisitionDate") or _date(dataset, "ContentDate"),
+        sex if sex in ("M", "F", "O") else None,  # type: ignore[arg-type]
+        _date(dataset, "PatientBirthDate"),
+        read_age(str(dataset.get("PatientAge") or "")),
+        *(tuple(found[k]) for k in ("names", "ids", "phones", "addresses")),
+    )
+
+
+def _first(dataset: Dataset, keyword: str) -> str:
+    return next((clean(str(v)) for v in multiple(dataset.get(keyword))), "")
+
+
+def _date(dataset: Dataset, keyword: str) -> date | None:
+    try:
+        return read_date(_first(dataset, keyword))
+    except DataError:
+        return None
+
+
+def _identities(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """Every identifying value at any depth, with the kind of value it is."""
+    for element in dataset.iterall():
+        if element.VR == "PN":
+            for name in multiple(element.value):
+                yield from (("names", n) for n in names_of(name))
+            continue
+        kind = _kind(element.keyword)
+        if kind is None:
+            continue
+        for value in multiple(element.value):
+            for text in spellings(str(value)):
+                if kind != "ids" or len(text) >= SHORTEST_ID:
+                    yield kind, text
+
+
+def _kind(keyword: str) -> str | None:
+    if keyword in IDS:
+        return "ids"
+    if keyword in PHONES:
+        return "phones"
+    return "addresses" if keyword in ADDRESSES else None
+
+
+def clean(text: str) -> str:
+    """Drop escape sequences that pydicom leaves in (SAFETY.md, F7), control characters and outer blanks."""
+    return "".join(c for c in _ESCAPE.sub("", text) if c.isprintable()).strip()
+
+
+def spellings(text: str) -> Iterator[str]:
+    """The text, and what it says when its bytes are Chinese under a wrong character set (SAFETY.md, F7)."""
+    if cleaned := clean(text):
+        yield cleaned
+    if any("\x80" <= c <= "\xff" for c in text):
+        for encoding in ("utf-8", "gb18030"):
+            try:
+                repaired = clean(text.encode("latin-1").decode(encoding))
+            except UnicodeError:
+                continue
+            if _CHINESE.search(repaired):
+                yield repaired
+                return
+
+
+def names_of(name: PersonName | str | Any) -> Iterator[str]:
+    """A person's name in every group of a DICOM name, joined as people write it."""
+    for group in str(name).split("="):
+        for text in spellings(group):
+            parts = [p.strip() for p in text.split("^") if p.strip()]
+            if not parts:
+                continue
+            if not _CHINESE.search(text) and len(parts) > 1:
+                yield " ".join(parts)
+            yield "".join(parts)
