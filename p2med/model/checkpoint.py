@@ -1,0 +1,214 @@
+"""A checkpoint folder: complete in itself, written whole or not at all, refused when anything is off.
+
+config.json  model.safetensors  tokenizer.model  tokenizer.json …  processor_config.json
+image_spec.json   how pixels are prepared          stage.json   which training made it
+digests.json      sha256 of every file, written last
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from p2med.errors import ModelError, RecipeError
+from p2med.imaging.spec import ImageSpec
+from p2med.model.build import P2MedForConditionalGeneration
+from p2med.model.processor import P2MedProcessor
+from p2med.model.shape import P2MedConfig
+from p2med.model.tokenizer import open_tokenizer
+
+DIGESTS = "digests.json"
+STAGES = "stages.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    folder: Path
+    model: P2MedForConditionalGeneration
+    processor: P2MedProcessor
+    tokenizer_model: bytes
+    image_spec: ImageSpec
+    stage: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path,
+    model: P2MedForConditionalGeneration,
+    tokenizer_model: bytes,
+    processor: P2MedProcessor,
+    image_spec: ImageSpec,
+    stage: Mapping[str, Any],
+    extra: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a checkpoint under a temporary name, then put it in the place of an older one.
+
+    Args:
+      stage: what made it; JSON, no times, no absolute paths.
+      extra: further files by name.
+    """
+    temporary = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(temporary)
+    processor.save_pretrained(temporary)
+    save_file(weights_of(model), temporary / "model.safetensors", metadata={"format": "pt"})
+    (temporary / "tokenizer.model").write_bytes(tokenizer_model)
+    (temporary / "image_spec.json").write_text(_json(image_spec.model_dump(mode="json")), encoding="utf-8")
+    (temporary / "stage.json").write_text(_json(stage), encoding="utf-8")
+    for name, content in (extra or {}).items():
+        (temporary / name).write_bytes(content)
+    seal(temporary)
+    replace_folder(temporary, folder)
+
+
+def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Every tensor once: an output layer tied to the embeddings is left out."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            seen.add(tensor.data_ptr())
+            found[name] = tensor.detach().contiguous().cpu()
+    return found
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint strictly.
+
+    Raises:
+      ModelError: a file is missing or changed, or a tensor is missing, unknown or of another shape.
+    """
+    check_seal(folder)
+    try:
+        config = P2MedConfig.from_pretrained(folder)
+        image_spec = ImageSpec.model_validate_json((folder / "image_spec.json").read_bytes())
+        stage = json.loads((folder / "stage.json").read_bytes())
+        tokenizer_model = (folder / "tokenizer.model").read_bytes()
+        processor_config = json.loads((folder / "processor_config.json").read_bytes())
+        model = P2MedForConditionalGeneration(config)
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} lacks {Path(error.filename or '?').name}; train it again") from None
+    except (ValueError, KeyError, ValidationError, RecipeError) as error:
+        words = str(error).splitlines()[0]
+        raise ModelError(f"{folder} is no checkpoint of this version: {words}") from None
+    load_weights(model, folder / "model.safetensors")
+    processor = P2MedProcessor(
+        open_tokenizer(tokenizer_model),
+        connector=processor_config.get("connector"),
+        patches=processor_config.get("patches", 0),
+    )
+    return Checkpoint(folder, model, processor, tokenizer_model, image_spec, stage)
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Fill a model; every tensor must be there with its shape, and no other.
+
+    Raises:
+      ModelError: names the first tensor that does not fit.
+    """
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError):
+        raise ModelError(f"{path} is cut short or is no safetensors file; train it again") from None
+    wanted = weights_of(model)
+    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing:
+        raise ModelError(f"{path} lacks the tensor {missing[0]} (and {len(missing) - 1} more)")
+    if unknown:
+        raise ModelError(f"{path} has a tensor that this model lacks: {unknown[0]} (of {len(unknown)})")
+    for name, tensor in found.items():
+        if tensor.shape != wanted[name].shape:
+            have, want = tuple(tensor.shape), tuple(wanted[name].shape)
+            raise ModelError(f"{path}: tensor {name} is {have}, this model needs {want}")
+    model.load_state_dict(found, strict=False)
+
+
+def resolve_checkpoint(path: Path) -> Path:
+    """`5_train/<stage>` itself, or the last finished stage of `5_train`.
+
+    Raises:
+      ModelError: there is no finished checkpoint.
+    """
+    if (path / "config.json").exists():
+        return path
+    try:
+        order = json.loads((path / STAGES).read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{path} is no checkpoint: it has neither config.json nor {STAGES}") from None
+    done = [path / name for name in order if (path / name / DIGESTS).exists()]
+    if not done:
+        raise ModelError(f"{path} has no finished stage yet; run `p2med train` to its end")
+    return done[-1]
+
+
+# ---------------------------------------------------------------- folders that appear whole
+
+
+def seal(folder: Path) -> None:
+    """Sync every file and write their digests last."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != DIGESTS)
+    digests = {str(p.relative_to(folder)): _digest(p) for p in files}
+    for path in files:
+        _sync(path)
+    (folder / DIGESTS).write_text(_json(digests), encoding="utf-8")
+    _sync(folder / DIGESTS)
+    _sync(folder)
+
+
+def check_seal(folder: Path) -> None:
+    """Compare every file with its digest.
+
+    Raises:
+      ModelError: no digests, or a file that is missing or different.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: there is no such checkpoint folder")
+    try:
+        digests = json.loads((folder / DIGESTS).read_bytes())
+    except (OSError, ValueError):
+        raise ModelError(f"{folder} has no readable {DIGESTS}: it is no finished checkpoint") from None
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"{folder} lacks {name}; train it again")
+        if _digest(path) != digest:
+            raise ModelError(f"{path} is not the file that training wrote (sha256 differs); train it again")
+
+
+def replace_folder(new: Path, place: Path) -> None:
+    """Rename `new` to `place`; an older folder there steps aside first and is removed after."""
+    aside = place.with_name(f".{place.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if place.exists():
+        os.replace(place, aside)
+    os.replace(new, place)
+    _sync(place.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,67 @@
+"""The tokenizer: a sentencepiece model learned on the training text, or a given tokenizer.model."""
+
+import io
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+from transformers import LlamaTokenizer, PreTrainedTokenizerBase
+
+from p2med.errors import ModelError
+
+IMAGE_TOKEN = "<image>"
+PAD_TOKEN = "<pad>"
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
+    """Learn a byte-pair tokenizer; the same texts in any order give the same bytes.
+
+    Identity normalisation and byte fallback: any text comes back exactly, whatever it holds.
+
+    Returns:
+      The bytes of a sentencepiece tokenizer.model.
+    """
+    lines = sorted({line for text in texts for line in text.split("\n") if line})
+    if not lines:
+        raise ModelError("the tokenizer has no text to learn from; the first stage of the mix is empty")
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        vocab_size=vocab_size,
+        model_type="bpe",
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        byte_fallback=True,
+        split_digits=True,
+        max_sentence_length=1_000_000,
+        max_sentencepiece_length=8,
+        num_threads=1,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=3,
+        pad_piece=PAD_TOKEN,
+        control_symbols=[IMAGE_TOKEN],
+        user_defined_symbols=["\n"],
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def open_tokenizer(model: bytes) -> PreTrainedTokenizerBase:
+    """A Hugging Face tokenizer from the bytes of a tokenizer.model.
+
+    `split_special_tokens`: a user's text that spells `<image>` or `</s>` stays text.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tokenizer.model").write_bytes(model)
+        return LlamaTokenizer.from_pretrained(
+            folder,
+            pad_token=PAD_TOKEN,
+            extra_special_tokens=[IMAGE_TOKEN],
+            split_special_tokens=True,
+            padding_side="left",
+        )
