@@ -3,6 +3,7 @@
 PatientName  Zhang^San=张^三  ->  names ("Zhang San", "ZhangSan", "张三")
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,8 +57,13 @@ class Instance:
     addresses: tuple[str, ...]
 
 
-def read_instance(source: Source, file: str) -> Instance:
+def read_instance(source: Source, file: str, uids_by_folder: bool = False) -> Instance:
     """Read one file's header.
+
+    Args:
+      file: the pointer that an item keeps.
+      uids_by_folder: a missing study or series UID is made from the file's folder, a missing instance UID
+        from the file, instead of refusing the file.
 
     Raises:
       DataError: reasons of imaging/header.py, and `uid_missing`, `localizer`, `multi_frame_ct`.
@@ -67,17 +73,28 @@ def read_instance(source: Source, file: str) -> Instance:
     if header.is_localizer:
         raise DataError("localizer", "a scout view, not a slice")
     try:
-        return _instance(dataset, header, file)
+        return _instance(dataset, header, file, _uids(dataset, file, uids_by_folder))
     except DataError:
         raise
     except (Exception, RecursionError) as error:  # a malformed value may raise anything when it is converted
         raise DataError("dicom_unreadable", f"an identifying element: {type(error).__name__}") from None
 
 
-def _instance(dataset: Dataset, header: Header, file: str) -> Instance:
+def _uids(dataset: Dataset, file: str, by_folder: bool) -> list[str]:
     uids = [str(dataset.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
-    if not all(uids):
+    if not all(uids) and not by_folder:
         raise DataError("uid_missing", "a study, series or instance UID is missing")
+    folder = file.rpartition("/")[0]
+    made = (_uid_of(f"study {folder}"), _uid_of(f"series {folder}"), _uid_of(f"instance {file}"))
+    return [u or m for u, m in zip(uids, made, strict=True)]
+
+
+def _uid_of(text: str) -> str:
+    """A UID below 2.25 (DICOM PS3.5 B.2) that depends on nothing but the text."""
+    return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])}"
+
+
+def _instance(dataset: Dataset, header: Header, file: str, uids: list[str]) -> Instance:
     found: dict[str, dict[str, None]] = {"names": {}, "ids": {}, "phones": {}, "addresses": {}}
     for kind, value in _identities(dataset):
         found[kind].setdefault(value)

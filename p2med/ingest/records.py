@@ -22,7 +22,8 @@ PATIENT_FIELDS = (
     "patient_id", "patient_name", "sex", "birth_date", "id_number", "guardian_name", "phone", "address",
 )  # fmt: skip
 RECORD_FIELDS = (
-    "patient_id", "patient_name", "visit_number", "authored_on", "doctor_name", "accession_number", "modality",
+    "patient_id", "patient_name", "visit_number", "authored_on", "doctor_name", "accession_number",
+    "modality",
 )  # fmt: skip
 IDENTITY = {
     "patient_name": "names", "guardian_name": "names", "doctor_name": "names", "patient_id": "ids",

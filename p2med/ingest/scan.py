@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from p2med.errors import DataError, RecipeError
@@ -19,11 +20,12 @@ PARALLEL_FROM = 2000
 Found = Instance | Rejected
 
 
-def scan(where: str, root: Path, label: str = "DICOM headers") -> list[Found]:
+def scan(where: str, root: Path, label: str = "DICOM headers", uids_by_folder: bool = False) -> list[Found]:
     """Read the header of every file.
 
     Args:
       where: a folder or a .zip archive, as the recipe writes it (`run:`, `data:` or plain).
+      uids_by_folder: see header.read_instance.
 
     Returns:
       One entry a file; refusals have the noun `dicom_file` and the file's path inside `where` as id. A second
@@ -37,7 +39,7 @@ def scan(where: str, root: Path, label: str = "DICOM headers") -> list[Found]:
     names = _file_names(real, where)
     inside = "!" if real.is_file() else "/"
     jobs = [(f"{real}{inside}{n}", f"{where.rstrip('/')}{inside}{n}", n) for n in names]
-    found = list(track(_map(_read, jobs), label, total=len(jobs)))
+    found = list(track(_map(partial(_read, uids_by_folder), jobs), label, total=len(jobs)))
     seen: set[str] = set()
     for n, item in enumerate(found):
         if isinstance(item, Instance):
@@ -61,10 +63,10 @@ def _file_names(real: Path, where: str) -> list[str]:
     return sorted(n.replace(os.sep, "/") for n in names)
 
 
-def _read(job: tuple[str, str, str]) -> Found:
+def _read(uids_by_folder: bool, job: tuple[str, str, str]) -> Found:
     real, file, name = job
     try:
-        return read_instance(real, file)
+        return read_instance(real, file, uids_by_folder)
     except DataError as error:
         return Rejected(
             noun="dicom_file", id=name, reason=error.reason, detail=error.detail.replace(real, name)

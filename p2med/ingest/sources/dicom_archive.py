@@ -27,7 +27,7 @@ class Options(Frozen):
 def read(options: Options, root: Path) -> Iterator[IdentifiedCase | Rejected | Tally]:
     """One case a patient (or a study), in the order of archives, patients and dates."""
     for where in options.archives:
-        found = scan(where, root, f"headers of {where}")
+        found = scan(where, root, f"headers of {where}", uids_by_folder=True)
         instances = [i for i in found if isinstance(i, Instance)]
         yield from (r for r in found if isinstance(r, Rejected))
         cases = _cases(where, instances, options)
