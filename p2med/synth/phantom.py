@@ -201,7 +201,7 @@ def _expose(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def ct_volume(
     lungs: Lungs, anatomy: Anatomy, pixels: int, slices: int, enhanced: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """int16[slices, pixels, pixels] in HU, from the apex down; the front is at the top, the right at the left."""
+    """int16[slices, pixels, pixels] in HU, from the apex down; front at the top, right at the left."""
     x, d = _grid(pixels)
     x, d = x / anatomy.scale + rng.uniform(-0.02, 0.02), d / anatomy.scale + rng.uniform(-0.02, 0.02)
     wide = anatomy.lung_width * (1.08 if lungs.hyperinflation else 1.0)
