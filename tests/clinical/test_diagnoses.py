@@ -1,0 +1,108 @@
+"""Labels from lines as radiologists and pediatricians write them."""
+
+import time
+
+import pytest
+
+from p2med.clinical.diagnoses import extract, mentions, simplify, vocabulary
+
+LINES = [
+    ("支气管肺炎。", ("支气管肺炎",)),
+    ("两肺支气管肺炎，右侧少量胸腔积液；未见气胸。", ("支气管肺炎", "胸腔积液")),
+    ("1.急性支气管肺炎 2.小儿腹泻病", ("支气管肺炎", "腹泻")),
+    ("右肺上叶大叶性肺炎，较前部分吸收。", ("大叶性肺炎",)),
+    ("肺炎支原体肺炎", ("支原体肺炎",)),
+    ("肺炎支原体抗体阳性", ()),
+    ("肺炎链球菌培养阳性，支气管炎", ("支气管炎",)),
+    ("急性毛细支气管炎", ("毛细支气管炎",)),
+    ("喘息性支气管炎", ("喘息性支气管炎",)),
+    ("两肺过度充气，符合毛细支气管炎改变。", ("肺过度充气", "毛细支气管炎")),
+    ("考虑支气管肺炎可能，请结合临床。", ("支气管肺炎",)),
+    ("右下肺炎症考虑", ("肺炎",)),
+    ("右肺中叶炎症", ("肺炎",)),
+    ("支气管肺炎可能性大", ("支气管肺炎",)),
+    ("肺炎可能", ()),
+    ("肺结核待排", ()),
+    ("支气管炎；肺炎？", ("支气管炎",)),
+    ("不除外肺结核", ()),
+    ("肺结核不能除外，支气管肺炎", ("支气管肺炎",)),
+    ("排除肺结核", ()),
+    ("肺结核已排除", ()),
+    ("未见胸腔积液及气胸", ()),
+    ("未见明显肺炎、胸腔积液、气胸征象", ()),
+    ("未见肺实变但见少量胸腔积液", ("胸腔积液",)),
+    ("两肺未见实质性病变，肺不张", ("肺不张",)),
+    ("无胸腔积液，右上肺不张", ("肺不张",)),
+    ("不考虑支气管炎", ()),
+    ("既往哮喘", ()),
+    ("哮喘病史；急性上呼吸道感染", ("上呼吸道感染",)),
+    ("有肺炎史", ()),
+    ("肺炎吸收后改变", ()),
+    ("胸腔积液基本吸收，支气管肺炎", ("支气管肺炎",)),
+    ("两肺心膈未见明显异常。", ("正常",)),
+    ("心肺未见明显异常", ("正常",)),
+    ("正常", ("正常",)),
+    ("心影正常，支气管炎", ("支气管炎",)),
+    ("右肺支气管肺炎，心膈未见异常", ("支气管肺炎",)),
+    ("支气管肺炎。两肺炎症较前增多。", ("支气管肺炎",)),
+    ("新型冠状病毒肺炎可能性大", ("新型冠状病毒肺炎",)),
+    ("重症肺炎 Ⅰ型呼吸衰竭", ("重症肺炎", "呼吸衰竭")),
+    ("急性喉炎,急性上呼吸道感染", ("喉炎", "上呼吸道感染")),
+    ("上感，消化不良", ("上呼吸道感染", "消化不良")),
+    ("小儿肺炎，先心病（室间隔缺损）", ("肺炎", "先天性心脏病")),
+    ("ＣＯＶＩＤ-19", ("新型冠状病毒肺炎",)),
+    ("Right lower lobe pneumonia with small pleural effusion.", ("肺炎", "胸腔积液")),
+    ("No focal consolidation, pleural effusion, or pneumothorax.", ()),
+    ("No acute cardiopulmonary abnormality.", ("正常",)),
+    ("Possible atelectasis. Cardiomegaly.", ("心脏增大",)),
+    ("History of asthma. Bronchopneumonia", ("支气管肺炎",)),
+    ("", ()),
+]
+
+
+@pytest.mark.parametrize("text, labels", LINES)
+def test_a_line_as_a_doctor_writes_it(text, labels):
+    assert extract(text) == labels
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        ("气胸", "affirmed"),
+        ("未见气胸", "negated"),
+        ("气胸待排", "uncertain"),
+        ("疑似气胸", "uncertain"),
+        ("气胸术后", "history"),
+        ("气胸（-）", "negated"),
+        ("气胸（？）", "uncertain"),
+    ],
+)
+def test_a_mention_says_where_and_how(text, status):
+    (mention,) = mentions(text)
+    assert (mention.label, mention.status) == ("气胸", status)
+    assert text[mention.start : mention.end] == "气胸"
+
+
+@pytest.mark.parametrize("denial", ["未见", "无", "未见明显", "否认", "没有", "未发现"])
+@pytest.mark.parametrize("label", ["胸腔积液", "气胸", "肺炎", "肺不张", "支气管肺炎", "哮喘"])
+def test_every_denial_denies_every_disease(denial, label):
+    assert extract(label) == (label,)
+    assert extract(denial + label) == ()
+
+
+def test_every_spelling_of_the_vocabulary_is_found_as_its_own_label():
+    known = vocabulary()
+    wrong = {s: extract(s) for s, label in known.label_of.items() if label and extract(s) != (label,)}
+    assert wrong == {}
+    assert len(set(known.label_of.values())) > 80
+
+
+def test_a_general_label_gives_way_to_its_kinds():
+    assert simplify(["肺炎", "新型冠状病毒肺炎", "正常"]) == ("新型冠状病毒肺炎",)
+
+
+def test_eleven_thousand_records_take_seconds():
+    start = time.process_time()
+    for n in range(11_000):
+        extract(f"{n}.支气管肺炎，右侧少量胸腔积液；未见气胸，心膈未见明显异常，考虑肺炎支原体感染可能。")
+    assert time.process_time() - start < 8
