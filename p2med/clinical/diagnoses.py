@@ -32,7 +32,7 @@ _UNCERTAIN_BEFORE = re.compile(
     r"疑似|可疑|疑(?!难)|可能|警惕|不除外|不能除外|待除外|不排除|不能排除|未排除|待排除?|待查"
     r"|\bpossible\b|\bprobable\b|\bsuspected\b|\bsuspicious\b|\bquestionable\b|\bcannot exclude\b|\bmay be\b"
 )
-_AFFIRMED_BEFORE = re.compile(r"(?<!不)考虑|符合(?<!不符合)|\bconsistent with\b|\bcompatible with\b")
+_AFFIRMED_BEFORE = re.compile(r"(?<!不)考虑|(?<!不)符合|\bconsistent with\b|\bcompatible with\b")
 _HISTORY_BEFORE = re.compile(r"既往|曾患|曾有|曾因|病史|\bhistory of\b|\bprevious\b|\bprior\b")
 _UNCERTAIN_AFTER = re.compile(
     r"\s*[（(]?\s*(?:[?？]|待排|待查|待除外|待诊|不除外|不能除外|不排除|不能排除|未排除|未除外|可疑|待定)"
@@ -42,7 +42,7 @@ _NEGATED_AFTER = re.compile(
     r"\s*[（(]?\s*(?:已?排除|已?除外|阴性|不支持|不考虑|依据不足|证据不足|[-－]\s*[)）])"
 )
 _HISTORY_AFTER = re.compile(
-    r"\s*(?:家族史|病史|史|吸收后|(?:已|基本|完全|大部吸收，?已)(?:吸收|消失|痊愈|治愈)|消失|术后|痊愈|治愈|后遗症?)"
+    r"\s*(?:家族史|病史|史|吸收后|(?:已|基本|完全)(?:吸收|消失|痊愈|治愈)|消失|术后|痊愈|治愈|后遗症?)"
 )
 
 
