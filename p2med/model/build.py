@@ -56,7 +56,7 @@ def build(
 
 
 def model_shape(section: ModelSection, image: ImageSpec, vocab_size: int) -> P2MedConfig:
-    """The configuration of a model of this section; the adapter is added by the first stage that learns it."""
+    """The shape of this section's model; the adapter comes with the first stage that learns it."""
     encoder, connector = part_options(section.encoder), part_options(section.connector)
     if (encoder is None) != (connector is None):
         raise ModelError("model: encoder and connector go together; give both or neither")

@@ -18,7 +18,7 @@ from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation
 
 Loader = Callable[[Volume], np.ndarray]
-"""float16|float32[D, S, S] in [0, 1], prepared by imaging.transform.prepare with the checkpoint's ImageSpec."""
+"""float16|float32[D, S, S] in [0, 1], from imaging.transform.prepare with the checkpoint's ImageSpec."""
 BATCH = 32
 UNFINISHED = "\ufffd"
 

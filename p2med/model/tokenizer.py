@@ -1,6 +1,7 @@
 """The tokenizer: a sentencepiece model learned on the training text, or a given tokenizer.model."""
 
 import io
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +13,32 @@ from p2med.errors import ModelError
 
 IMAGE_TOKEN = "<image>"
 PAD_TOKEN = "<pad>"
+SETTINGS = {
+    "model_type": "bpe",
+    "character_coverage": 1.0,
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+    "byte_fallback": True,
+    "split_digits": True,
+    "max_sentence_length": 1_000_000,
+    "max_sentencepiece_length": 8,
+    "num_threads": 1,
+    "unk_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "pad_id": 3,
+    "pad_piece": PAD_TOKEN,
+    "control_symbols": [IMAGE_TOKEN],
+    "user_defined_symbols": ["\n"],
+    "minloglevel": 2,
+}
+"""Identity normalisation and byte fallback: any text comes back exactly. One thread: the same bytes."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
     """Learn a byte-pair tokenizer; the same texts in any order give the same bytes.
 
-    Identity normalisation and byte fallback: any text comes back exactly, whatever it holds.
+    A corpus too small for `vocab_size` pieces gets as many as it has.
 
     Returns:
       The bytes of a sentencepiece tokenizer.model.
@@ -26,28 +47,17 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
     if not lines:
         raise ModelError("the tokenizer has no text to learn from; the first stage of the mix is empty")
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        vocab_size=vocab_size,
-        model_type="bpe",
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        byte_fallback=True,
-        split_digits=True,
-        max_sentence_length=1_000_000,
-        max_sentencepiece_length=8,
-        num_threads=1,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=3,
-        pad_piece=PAD_TOKEN,
-        control_symbols=[IMAGE_TOKEN],
-        user_defined_symbols=["\n"],
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=model, vocab_size=vocab_size, **SETTINGS
+        )
+    except RuntimeError as error:
+        fewer = re.search(r"set it to a value <= (\d+)", str(error))
+        if not fewer or int(fewer[1]) >= vocab_size:
+            words = str(error).rpartition("] ")[2]
+            raise ModelError(f"model.tokenizer.vocab_size {vocab_size}: {words}") from None
+        # A small corpus has not that many pieces: take all it has.
+        return train_tokenizer(lines, int(fewer[1]))
     return model.getvalue()
 
 

@@ -70,6 +70,15 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         return self.language_model.get_output_embeddings()
 
+    def add_report_words(self, words: list[int], seed: int) -> None:
+        """Give the model the warm-up heads for these token ids; others that it had are dropped."""
+        self.config.report_words = list(words)
+        self.report_words = None
+        if words and self.encoder is not None:
+            torch.manual_seed(seed)
+            width = self.config.text_config.hidden_size
+            self.report_words = ReportWords(len(words), self.encoder.width, width)
+
     # ---------------------------------------------------------------- images
 
     def encode(self, pixel_values: Tensor, slices: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ class StageConfig(Frozen):
     """The stage's conversations: a name in mix.stages. Also the folder `5_train/<stage>/`."""
     learn: tuple[Learnable, ...] = Field(min_length=1)
     objective: str = "sft"
-    """A file name in train/objectives/."""
+    """A file name in train/objectives/: `warm_up` for weights that start from nothing, else `sft`."""
     lr: float = Field(gt=0)
     warmup_ratio: float = Field(0.03, ge=0, le=1)  # Sec. V-C.2
     epochs: float | None = Field(None, gt=0)
@@ -44,6 +44,8 @@ class TrainConfig(Frozen):
     threads: int | None = Field(None, ge=1, description="CPU threads; None: every core")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    feature_cache_gib: float = Field(4.0, ge=0)
+    """Memory for a frozen encoder's features; what does not fit is computed anew each epoch."""
 
     @model_validator(mode="after")
     def _names_differ(self):

@@ -1,4 +1,4 @@
-"""Fold neighbouring patches and project them (MiniGPT-Med's connector): no resampling, P / fold tokens a slice.
+"""Fold neighbouring patches and project them (MiniGPT-Med): no resampling, P / fold tokens a slice.
 
 float[N, D, P, C] -> float[N, D, P / fold, fold * C] -> float[N, D * P / fold, d]
 """

@@ -1,0 +1,149 @@
+"""Examples to tensors: padding, pixels or cached features, augmentation."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from p2med.model.processor import stack
+from p2med.model.vlm import P2MedForConditionalGeneration
+from p2med.schema.case import Volume
+from p2med.train.examples import Example, learned_tokens
+
+Pixels = Callable[[Volume], np.ndarray]
+
+
+@dataclass
+class Batch:
+    """One forward pass. Sums are divided by the totals of the whole step, so that 8 x 1 learns like 1 x 8.
+
+    input_ids int64[B, T], padded at the end; attention_mask bool[B, T]; learned bool[B, T].
+    pixel_values float32[N, D, H, W] or features float32[N, D, P, C], slices int64[N] for the images.
+    image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each round.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    learned: Tensor
+    pixel_values: Tensor | None
+    features: Tensor | None
+    slices: Tensor | None
+    image_rounds: Tensor
+    answers: list[tuple[int, ...]]
+    step_learned: int
+    step_tokens: int
+    step_rounds: int
+
+
+class Batcher:
+    """Makes batches; keeps a frozen encoder's features within a budget of memory.
+
+    With a frozen encoder every volume is encoded by itself, so that a cached value is the value that
+    would be computed again, to the last bit.
+    """
+
+    def __init__(
+        self,
+        model: P2MedForConditionalGeneration,
+        load: Pixels,
+        pad_id: int,
+        frozen: bool,
+        augment: bool,
+        cache_bytes: float,
+        device: torch.device,
+    ):
+        self._model, self._load, self._pad_id, self._device = model, load, pad_id, device
+        self._augment = augment
+        self._use_features = frozen and not augment
+        self._cache: dict[str, Tensor] = {}
+        self._room = cache_bytes
+
+    def batch(self, examples: Sequence[Example], step_examples: Sequence[Example]) -> Batch:
+        """Tensors of `examples`, a part (or all) of the step's `step_examples`."""
+        width = max(len(e.input_ids) for e in examples)
+        ids = torch.full((len(examples), width), self._pad_id)
+        mask = torch.zeros(len(examples), width, dtype=torch.bool)
+        learned = torch.zeros(len(examples), width, dtype=torch.bool)
+        for row, e in enumerate(examples):
+            n = len(e.input_ids)
+            ids[row, :n] = torch.from_numpy(e.input_ids.astype(np.int64))
+            mask[row, :n] = True
+            learned[row, :n] = torch.from_numpy(e.learned)
+        volumes = [v for e in examples for v in e.volumes]
+        pixels, features, slices = self._images(volumes)
+        rounds, answers = _rounds(examples)
+        return Batch(
+            input_ids=ids.to(self._device),
+            attention_mask=mask.to(self._device),
+            learned=learned.to(self._device),
+            pixel_values=pixels,
+            features=features,
+            slices=slices,
+            image_rounds=torch.tensor(rounds, dtype=torch.int64, device=self._device),
+            answers=answers,
+            step_learned=max(1, learned_tokens(step_examples)),
+            step_tokens=sum(len(e.input_ids) - 1 for e in step_examples),
+            step_rounds=max(1, sum(e.rounds for e in step_examples)),
+        )
+
+    def _images(self, volumes: list[Volume]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if not volumes:
+            return None, None, None
+        if not self._use_features:
+            pixels, slices = stack([self._load(v) for v in volumes])
+            pixels, slices = pixels.to(self._device), slices.to(self._device)
+            return (augmented(pixels) if self._augment else pixels), None, slices
+        found = [self._features(v) for v in volumes]
+        depth = max(len(f) for f in found)
+        features = torch.stack([F.pad(f, (0, 0, 0, 0, 0, depth - len(f))) for f in found])
+        return None, features, torch.tensor([len(f) for f in found], device=self._device)
+
+    @torch.no_grad()
+    def _features(self, volume: Volume) -> Tensor:
+        """float32[D, P, C] of one volume."""
+        found = self._cache.get(volume.path)
+        if found is None:
+            pixels, slices = stack([self._load(volume)])
+            found = self._model.encode(pixels.to(self._device), slices.to(self._device))[0]
+            size = found.numel() * found.element_size()
+            if size <= self._room:
+                self._room -= size
+                self._cache[volume.path] = found
+        return found
+
+
+def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Number the rounds with images over the batch."""
+    rounds: list[int] = []
+    answers: list[tuple[int, ...]] = []
+    for e in examples:
+        numbers: dict[int, int] = {}
+        for r in e.image_rounds:
+            if r not in numbers:
+                numbers[r] = len(answers)
+                answers.append(e.answers[r] if r < len(e.answers) else ())
+            rounds.append(numbers[r])
+    return rounds, answers
+
+
+def augmented(pixels: Tensor) -> Tensor:
+    """Small random shift, turn, scale, brightness and contrast, one draw a volume; never a flip.
+
+    float32[N, D, H, W] in [0, 1] -> the same. Ranges are our choice: 6 % shift, 6 degrees, 8 % scale.
+    Draws from torch's global generator, which the loop seeds for every step.
+    """
+    n, depth, height, width = pixels.shape
+    draw = (torch.rand(n, 6) * 2 - 1).to(pixels.device)
+    angle, scale = draw[:, 0] * math.radians(6), 1 + 0.08 * draw[:, 1]
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    theta = torch.stack([cos, -sin, 0.12 * draw[:, 2], sin, cos, 0.12 * draw[:, 3]], dim=1).view(n, 2, 3)
+    grid = F.affine_grid(theta, [n, depth, height, width], align_corners=False)
+    moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    contrast, brightness = 1 + 0.15 * draw[:, 4], 0.08 * draw[:, 5]
+    shown = (moved - 0.5) * contrast.view(n, 1, 1, 1) + 0.5 + brightness.view(n, 1, 1, 1)
+    # Padded slices may be brightened; they are masked by their depth and never read.
+    return shown.clamp(0, 1)

@@ -1,0 +1,41 @@
+"""Which parameters learn, by the part of the model they belong to."""
+
+from collections.abc import Sequence
+
+from p2med.errors import RecipeError
+from p2med.model.shape import plugin
+from p2med.model.vlm import P2MedForConditionalGeneration
+
+
+def part_of(name: str, adapter_owns: object = None) -> str:
+    """encoder, connector, report_words, adapter or llm, from a parameter's name."""
+    first = name.split(".")[0]
+    if first != "language_model":
+        return first
+    return "adapter" if callable(adapter_owns) and adapter_owns(name) else "llm"
+
+
+def learn_only(model: P2MedForConditionalGeneration, learn: Sequence[str], heads: bool) -> dict[str, int]:
+    """Let the named parts learn and freeze the rest.
+
+    Args:
+      heads: the objective uses the report-words head.
+
+    Returns:
+      Parameters that learn, by part.
+
+    Raises:
+      RecipeError: a named part is not in this model.
+    """
+    owns = plugin("adapter", model.config.adapter)[0].owns if model.config.adapter else None
+    wanted = {*learn, *(["report_words"] if heads else [])}
+    counts: dict[str, int] = {}
+    for name, parameter in model.named_parameters():
+        part = part_of(name, owns)
+        parameter.requires_grad_(part in wanted)
+        if part in wanted:
+            counts[part] = counts.get(part, 0) + parameter.numel()
+    missing = [part for part in learn if part not in counts]
+    if missing:
+        raise RecipeError(f"train: learn names {', '.join(missing)}, which this model does not have")
+    return counts

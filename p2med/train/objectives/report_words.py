@@ -1,0 +1,37 @@
+"""Learn to see from the reports: which of their words hold for an image (ours; stands for CLIP's weights).
+
+The paper's encoder comes pretrained. One that starts from random weights gets too little to go on from
+next-token loss alone, so a linear head predicts which tokens the report of the round has (a bag of
+words, as in Joulin et al. 2016, arXiv:1511.02251). The labels are those of each round, not of the visit.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from p2med.model.vlm import P2MedForConditionalGeneration
+from p2med.train.batch import Batch
+from p2med.train.examples import Example
+from p2med.train.objectives._losses import look, report_words_loss
+
+AT_MOST = 384
+RAREST, COMMONEST = 0.02, 0.95
+"""Share of the rounds that must have a word: rarer ones cannot be learned, commoner ones say nothing."""
+
+
+def words(examples: Sequence[Example]) -> list[int]:
+    """The token ids to predict, the most balanced first, in ascending order."""
+    counts: Counter[int] = Counter()
+    rounds = 0
+    for e in examples:
+        for r in sorted(set(e.image_rounds)):
+            rounds += 1
+            counts.update(set(e.answers[r]))
+    fit = [t for t, n in counts.items() if RAREST * rounds <= n <= COMMONEST * rounds]
+    fit.sort(key=lambda t: (abs(counts[t] - rounds / 2), t))
+    return sorted(fit[:AT_MOST])
+
+
+def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
+    return report_words_loss(model, batch, look(model, batch))

@@ -1,0 +1,206 @@
+"""Verb 5: the stages one after another, each a finished checkpoint that the next one continues.
+
+4_mix/<stage>-*.parquet  ->  5_train/<stage>/   config.json  model.safetensors  tokenizer …  stage.json
+                             5_train/stages.json (their order)   5_train/manifest.json
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from p2med import __version__, plugins, store
+from p2med.errors import ModelError, RecipeError
+from p2med.imaging.spec import ImageSpec
+from p2med.model.build import add_adapter, build, build_tokenizer
+from p2med.model.checkpoint import DIGESTS, STAGES, Checkpoint, check_seal, load_checkpoint, save_checkpoint
+from p2med.model.config import ModelSection
+from p2med.progress import say
+from p2med.schema.conversation import Conversation
+from p2med.store import Count, Manifest
+from p2med.train.batch import Batcher
+from p2med.train.config import StageConfig, TrainConfig
+from p2med.train.examples import prepare_examples
+from p2med.train.freeze import learn_only
+from p2med.train.loop import Loop
+
+CODE = ("train", "model", "schema", "store.py")
+
+
+def run(
+    config: TrainConfig, model: ModelSection, image: ImageSpec, root: Path, stage: str | None = None
+) -> None:
+    """Train every stage, or up-to-date ones excepted only `stage`.
+
+    Raises:
+      P2MedError: 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
+    """
+    mix = store.require(root, "mix")
+    folder = store.verb_folder(root, "train")
+    threads = config.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    _refuse_foreign(folder)
+    store.write_json(folder / STAGES, [s.stage for s in config.stages])
+    previous: Path | None = None
+    for entry in config.stages:
+        place = folder / entry.stage
+        identity = _identity(config, model, image, entry, mix, previous)
+        if _is_finished(place, identity):
+            say(f"train {entry.stage}: up to date")
+        elif stage in (None, entry.stage):
+            (folder / "manifest.json").unlink(missing_ok=True)
+            _train_stage(config, model, image, root, entry, previous, identity, threads)
+        elif [s.stage for s in config.stages].index(stage) > config.stages.index(entry):
+            raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
+        previous = place
+    if stage is None:
+        _write_manifest(config, folder, mix)
+
+
+def _train_stage(
+    config: TrainConfig,
+    section: ModelSection,
+    image: ImageSpec,
+    root: Path,
+    stage: StageConfig,
+    previous: Path | None,
+    identity: dict[str, Any],
+    threads: int,
+) -> None:
+    mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
+    device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    checkpoint = load_checkpoint(previous) if previous else _fresh(config, section, image, mix)
+    model, processor = checkpoint.model, checkpoint.processor
+    objective = plugins.load("p2med.train.objectives", stage.objective)
+    conversations = list(store.read_items(mix, Conversation, stem=stage.stage))
+    if "adapter" in stage.learn:
+        if section.adapter is None:
+            raise RecipeError(f"train stage {stage.stage} learns an adapter, but the model has none")
+        add_adapter(model, section.adapter, seed=section.seed)
+    examples, rejected = prepare_examples(
+        conversations,
+        processor,
+        model.config.text_config.max_position_embeddings,
+        learns_text=bool({"llm", "adapter"} & set(stage.learn)),
+        task_weights=stage.task_weights,
+    )
+    if hasattr(objective, "words"):
+        model.add_report_words(objective.words(examples), seed=section.seed)
+    model.to(device)
+    learn_only(model, stage.learn, heads=hasattr(objective, "words"))
+    batcher = Batcher(
+        model,
+        load=lambda volume: store.read_volume(volume.path, root),
+        pad_id=processor.tokenizer.pad_token_id,
+        frozen="encoder" not in stage.learn,
+        augment=stage.augment,
+        cache_bytes=config.feature_cache_gib * 2**30,
+        device=device,
+    )
+    loop = Loop(
+        model, examples, stage, objective.loss, batcher, root / "log", autocast=config.dtype == "bfloat16"
+    )
+    steps = folder / f".{stage.stage}.steps"
+    progress = loop.run(steps, {**identity, "threads": threads, "device": device.type})
+    reasons: dict[str, int] = {}
+    for r in rejected:
+        reasons[r.reason] = reasons.get(r.reason, 0) + 1
+    made_by = {
+        "stage": stage.stage,
+        "identity": identity,
+        "threads": threads,
+        "device": device.type,
+        "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "conversations": {"entered": len(conversations), "passed": len(examples), "rejected": len(rejected)},
+        "rejected_reasons": reasons,
+    }
+    losses = "".join(json.dumps(x) + "\n" for x in progress.losses).encode()
+    save_checkpoint(
+        folder / stage.stage,
+        model,
+        checkpoint.tokenizer_model,
+        processor,
+        image,
+        made_by,
+        extra={"losses.jsonl": losses},
+    )
+    shutil.rmtree(steps, ignore_errors=True)
+    last = [x["loss"] for x in progress.losses[-20:] if x["loss"] is not None]
+    mean = f"{sum(last) / len(last):.3f}" if last else "none finite"
+    say(
+        f"train {stage.stage}: {progress.step} steps, loss of the last {len(last)}: {mean}, "
+        f"{progress.skipped} steps skipped, {len(rejected)} conversations left out"
+    )
+
+
+def _fresh(config: TrainConfig, section: ModelSection, image: ImageSpec, mix: Path) -> Checkpoint:
+    """A new model; its tokenizer has read the conversations of every stage."""
+    texts = {
+        turn.text
+        for entry in config.stages
+        for c in store.read_items(mix, Conversation, stem=entry.stage)
+        for turn in c.turns
+    }
+    tokenizer_model = build_tokenizer(section, texts)
+    model, processor = build(section, image, tokenizer_model)
+    return Checkpoint(mix, model, processor, tokenizer_model, image, {})
+
+
+def _identity(
+    config: TrainConfig,
+    model: ModelSection,
+    image: ImageSpec,
+    stage: StageConfig,
+    mix: Path,
+    previous: Path | None,
+) -> dict[str, Any]:
+    """Everything that decides a stage's weights, beside threads and device."""
+    return {
+        "version": __version__,
+        "code": store.code_digest(*CODE),
+        "stage": stage.model_dump(mode="json"),
+        "dtype": config.dtype,
+        "model": model.model_dump(mode="json"),
+        "image": image.model_dump(mode="json"),
+        "mix": store.sha256_of(mix / "manifest.json"),
+        "previous": store.sha256_of(previous / DIGESTS) if previous else None,
+    }
+
+
+def _is_finished(place: Path, identity: dict[str, Any]) -> bool:
+    try:
+        check_seal(place)
+        return json.loads((place / "stage.json").read_bytes())["identity"] == identity
+    except (ModelError, OSError, ValueError, KeyError):
+        return False
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / STAGES).exists():
+        raise ModelError(f"{folder} holds files that p2med did not write; move them or choose another --runs")
+
+
+def _write_manifest(config: TrainConfig, folder: Path, mix: Path) -> None:
+    counts, reasons, notes = {}, {}, {}
+    for stage in config.stages:
+        made_by = json.loads((folder / stage.stage / "stage.json").read_bytes())
+        noun = f"conversation_{stage.stage}"
+        counts[noun] = Count(**made_by["conversations"])
+        reasons[noun] = made_by["rejected_reasons"]
+        notes[stage.stage] = {k: made_by[k] for k in ("steps", "skipped_steps", "threads", "device")}
+    manifest = Manifest(
+        verb="train",
+        version=__version__,
+        code=store.code_digest(*CODE),
+        section=config.model_dump(mode="json"),
+        inputs={"mix": store.sha256_of(mix / "manifest.json")},
+        counts=counts,
+        rejected_reasons=reasons,
+        notes=notes,
+        files={f"{s.stage}/{DIGESTS}": store.sha256_of(folder / s.stage / DIGESTS) for s in config.stages},
+    )
+    store.write_json(folder / "manifest.json", manifest.model_dump(mode="json"))
