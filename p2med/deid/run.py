@@ -54,12 +54,9 @@ def run(config: DeidConfig, root: Path) -> store.Manifest:
             replaced.update(r.replaced)
     numbers, names = _identities(source)
     searched = audit(folder, numbers, names)
-    say(
-        f"deid: {searched} texts and file names searched for {len(numbers) + len(names)} identities, none found"
-    )
-    return writer.finish(
-        notes={"audit": {"texts_searched": searched, "identities": len(numbers) + len(names)}}
-    )
+    count = len(numbers) + len(names)
+    say(f"deid: {searched} texts and file names searched for {count} identities, none found")
+    return writer.finish(notes={"audit": {"texts_searched": searched, "identities": count}})
 
 
 def _write(writer: store.FolderWriter, shard: int, results: list[Cleaned]) -> None:
@@ -101,9 +98,6 @@ def _identities(source: Path) -> tuple[set[str], set[str]]:
     for case in store.read_items(source, IdentifiedCase):
         if not case.public:
             numbers |= numbers_of([case.patient])
-            names |= {
-                n
-                for v in case.patient.names
-                if 3 <= len(n := "".join(fold(v).split())) <= 4 and not n.isascii()
-            }
+            folded = ("".join(fold(name).split()) for name in case.patient.names)
+            names |= {n for n in folded if 3 <= len(n) <= 4 and not n.isascii()}
     return numbers, names
