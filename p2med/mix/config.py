@@ -2,9 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from p2med.schema.base import Frozen
+
+RESERVED = ("val", "bench", "items", "rejected")
 
 
 class SamplerConfig(Frozen):
@@ -27,3 +29,14 @@ class MixConfig(Frozen):
     languages: tuple[Literal["zh", "en"], ...] = ("zh",)
     """Prompt languages; the record's own text is never translated, so `en` suits English sources."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _stages_name_files(self):
+        for name in self.stages:
+            if name in RESERVED or not name.isidentifier():
+                raise ValueError(
+                    f"stages: {name!r} names a file: letters, digits, _; not {', '.join(RESERVED)}"
+                )
+        if not self.languages:
+            raise ValueError("languages: name at least one")
+        return self

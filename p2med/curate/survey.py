@@ -1,0 +1,105 @@
+"""The first pass: decide over the whole hospital on split and duplicates, holding columns, not cases."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from p2med.curate.config import CurateConfig
+from p2med.curate.dedup import compact, judge
+from p2med.curate.records import CountTokens, Fault, fault_of
+from p2med.curate.split import assign, leaks
+from p2med.errors import P2MedError
+from p2med.schema.terms import RecordKind
+from p2med.store import shard_paths
+
+
+class Survey:
+    """What the second pass needs to know about all cases.
+
+    `split_of` patient_key -> split; `faults` (case_id, record_id) -> reason and detail of dropped records;
+    `notes` for the manifest.
+    """
+
+    def __init__(self, paths: Sequence[Path], config: CurateConfig, count: CountTokens):
+        self.split_of = assign(_patients(paths), config.split)
+        self.faults: dict[tuple[str, str], Fault] = {}
+        self._tokens: dict[str, list[int]] = {}
+        keys, texts, splits = [], [], []
+        for row in _rows(paths, ["case_id", "patient", "records"]):
+            for record in row["records"]:
+                key = (row["case_id"], record["record_id"])
+                if self._passes(key, record, config, count) and config.dedup is not None:
+                    if record["kind"] == RecordKind.OUTPATIENT_RECORD:
+                        keys.append(key)
+                        texts.append(compact("".join(record["sections"][s] for s in record["sections"])))
+                        splits.append(self.split_of[row["patient"]["patient_key"]])
+        self.notes: dict[str, Any] = {"tokens": {k: _spread(v) for k, v in sorted(self._tokens.items())}}
+        if config.dedup is not None:
+            verdicts = judge(texts, splits, config.dedup)
+            for key, verdict in zip(keys, verdicts, strict=True):
+                if verdict is not None:
+                    original = keys[verdict.original][1] if verdict.original >= 0 else ""
+                    self.faults[key] = (verdict.reason, original)
+            reasons = Counter("kept" if v is None else v.reason for v in verdicts)
+            self.notes["dedup"] = {"records": len(verdicts), **dict(sorted(reasons.items()))}
+
+    def _passes(
+        self, key: tuple[str, str], record: dict[str, Any], config: CurateConfig, count: CountTokens
+    ) -> bool:
+        tokens = sum(count(text) for text in record["sections"].values())
+        self._tokens.setdefault(record["kind"], []).append(tokens)
+        fault = fault_of(RecordKind(record["kind"]), record["sections"], tokens, config.max_tokens)
+        if fault is not None:
+            self.faults[key] = fault
+        return fault is None
+
+
+def _rows(paths: Sequence[Path], columns: list[str]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        yield from pq.read_table(path, columns=columns).to_pylist(maps_as_pydicts="strict")
+
+
+def _patients(paths: Sequence[Path]) -> Iterator[tuple[str, str | None]]:
+    for row in _rows(paths, ["patient", "split"]):
+        yield row["patient"]["patient_key"], row["split"]
+
+
+def _spread(tokens: list[int]) -> dict[str, int]:
+    p50, p90, p99 = np.percentile(tokens, [50, 90, 99], method="lower")
+    return {"records": len(tokens), "p50": int(p50), "p90": int(p90), "p99": int(p99), "max": max(tokens)}
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What the finished shards hold: cases, patients and diseases of each split, imbalance of training.
+
+    Raises:
+      P2MedError: a patient is in two splits.
+    """
+    paths = shard_paths(folder)
+    if count := leaks(_patients(paths)):
+        raise P2MedError(f"{folder}: {count} patients are in two splits; this is a fault of p2med")
+    cases: Counter[str] = Counter()
+    patients: dict[str, set[str]] = {}
+    diseases: dict[str, Counter[str]] = {}
+    for row in _rows(paths, ["patient", "split", "diagnoses"]):
+        split = row["split"]
+        cases[split] += 1
+        patients.setdefault(split, set()).add(row["patient"]["patient_key"])
+        diseases.setdefault(split, Counter()).update(row["diagnoses"])
+    return {
+        "cases": dict(sorted(cases.items())),
+        "patients": {s: len(p) for s, p in sorted(patients.items())},
+        "diseases": {
+            s: dict(sorted(c.items(), key=lambda x: (-x[1], x[0]))) for s, c in sorted(diseases.items())
+        },
+        "imbalance": imbalance(diseases.get("train", Counter())),
+    }
+
+
+def imbalance(diseases: Counter[str]) -> float | None:
+    """How many times the commonest disease is as common as the rarest; None without diseases."""
+    return round(max(diseases.values()) / min(diseases.values()), 2) if diseases else None
