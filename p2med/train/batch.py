@@ -1,6 +1,5 @@
 """Examples to tensors: padding, pixels or cached features, augmentation."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,8 @@ from torch import Tensor
 from p2med.model.processor import stack
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.schema.case import Volume
+from p2med.train.augment import augmented
+from p2med.train.config import AugmentConfig
 from p2med.train.examples import Example, learned_tokens
 
 Pixels = Callable[[Volume], np.ndarray]
@@ -52,13 +53,13 @@ class Batcher:
         load: Pixels,
         pad_id: int,
         frozen: bool,
-        augment: bool,
+        augment: AugmentConfig | None,
         cache_bytes: float,
         device: torch.device,
     ):
         self._model, self._load, self._pad_id, self._device = model, load, pad_id, device
         self._augment = augment
-        self._use_features = frozen and not augment
+        self._use_features = frozen and augment is None
         self._cache: dict[str, Tensor] = {}
         self._room = cache_bytes
 
@@ -96,7 +97,8 @@ class Batcher:
         if not self._use_features:
             pixels, slices = stack([self._load(v) for v in volumes])
             pixels, slices = pixels.to(self._device), slices.to(self._device)
-            return (augmented(pixels) if self._augment else pixels), None, slices
+            shown = augmented(pixels, self._augment) if self._augment else pixels
+            return shown, None, slices
         found = [self._features(v) for v in volumes]
         depth = max(len(f) for f in found)
         features = torch.stack([F.pad(f, (0, 0, 0, 0, 0, depth - len(f))) for f in found])
@@ -128,22 +130,3 @@ def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...
                 answers.append(e.answers[r] if r < len(e.answers) else ())
             rounds.append(numbers[r])
     return rounds, answers
-
-
-def augmented(pixels: Tensor) -> Tensor:
-    """Small random shift, turn, scale, brightness and contrast, one draw a volume; never a flip.
-
-    float32[N, D, H, W] in [0, 1] -> the same. Ranges are our choice: 6 % shift, 6 degrees, 8 % scale.
-    Draws from torch's global generator, which the loop seeds for every step.
-    """
-    n, depth, height, width = pixels.shape
-    draw = (torch.rand(n, 6) * 2 - 1).to(pixels.device)
-    angle, scale = draw[:, 0] * math.radians(6), 1 + 0.08 * draw[:, 1]
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    theta = torch.stack([cos, -sin, 0.12 * draw[:, 2], sin, cos, 0.12 * draw[:, 3]], dim=1).view(n, 2, 3)
-    grid = F.affine_grid(theta, [n, depth, height, width], align_corners=False)
-    moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    contrast, brightness = 1 + 0.15 * draw[:, 4], 0.08 * draw[:, 5]
-    shown = (moved - 0.5) * contrast.view(n, 1, 1, 1) + 0.5 + brightness.view(n, 1, 1, 1)
-    # Padded slices may be brightened; they are masked by their depth and never read.
-    return shown.clamp(0, 1)

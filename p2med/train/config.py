@@ -9,6 +9,19 @@ from p2med.schema.base import Frozen
 Learnable = Literal["encoder", "connector", "llm", "adapter"]
 
 
+class AugmentConfig(Frozen):
+    """How far a training image may be changed; the ranges are our choice. Never a flip: sides matter."""
+
+    shift: float = Field(0.06, ge=0, le=0.5, description="share of the side")
+    turn_degrees: float = Field(6.0, ge=0, le=45)
+    scale: float = Field(0.08, ge=0, lt=1)
+    aspect: float = Field(0.0, ge=0, lt=1)
+    """Width against height. Films squeezed into a square tell their format, and with it often their ward."""
+    contrast: float = Field(0.15, ge=0, lt=1)
+    brightness: float = Field(0.08, ge=0, lt=1)
+    gamma: float = Field(0.0, ge=0, le=2, description="range of the logarithm of the exponent")
+
+
 class StageConfig(Frozen):
     """One training stage. A stage continues from the stage before it in the list."""
 
@@ -27,10 +40,20 @@ class StageConfig(Frozen):
     max_grad_norm: float = Field(1.0, gt=0)
     task_weights: dict[str, float] = {}
     """How often a task's conversations are drawn; 1 when not named, 0 leaves it out."""
-    augment: bool = False
-    """Small shifts, scale and brightness of training images (our choice; never a flip: sides matter)."""
+    augment: bool | AugmentConfig = False
+    """Change training images a little: true for the default ranges, or the ranges themselves."""
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
     seed: int = 0
+
+    @property
+    def augmentation(self) -> AugmentConfig | None:
+        return (
+            self.augment
+            if isinstance(self.augment, AugmentConfig)
+            else AugmentConfig()
+            if self.augment
+            else None
+        )
 
     @model_validator(mode="after")
     def _ends(self):

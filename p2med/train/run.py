@@ -96,7 +96,7 @@ def _train_stage(
         load=lambda volume: store.read_volume(volume.path, root),
         pad_id=processor.tokenizer.pad_token_id,
         frozen="encoder" not in stage.learn,
-        augment=stage.augment,
+        augment=stage.augmentation,
         cache_bytes=config.feature_cache_gib * 2**30,
         device=device,
     )

@@ -119,7 +119,7 @@ def _case(row: Row, options: Options, is_held_out: bool) -> IdentifiedCase:
     return IdentifiedCase(
         case_id=case_id,
         source="cov_ctr",
-        patient=IdentifiedPatient(patient_id=row.source_group),
+        patient=IdentifiedPatient(patient_id=f"paper {row.source_group}"),
         studies=(IdentifiedStudy(study_uid=case_id, modality=Modality.CT, series=(series,)),),
         records=(record,),
         questions=(QuestionAnswer(question=QUESTION, answer=answer, choices=choices, study_uid=case_id),),

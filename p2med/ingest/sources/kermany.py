@@ -174,7 +174,7 @@ def _questions(film: Film, case_id: str, split: Split) -> Iterator[QuestionAnswe
     if split == "val":
         asked = [(lang, q) for lang in OPTIONS for q in OPTIONS[lang] if film.kind in OPTIONS[lang][q]]
     else:
-        first, second = ("zh", "en") if _number(film.sha1, "language") % 3 else ("en", "zh")
+        first, second = ("zh", "en") if _number(film.sha1, "language") % 2 else ("en", "zh")
         other = "pneumonia" if film.kind == "normal" else "subtype"
         asked = [(first, "pneumonia"), (second, other), (first if film.sha1 < "8" else second, "kind")]
     for lang, question in asked:
