@@ -1,6 +1,6 @@
 """`p2med answer`: ask a checkpoint about files, one JSON line for each input.
 
-{"id": "NORMAL/IM-1.jpeg", "task": "classification", "text": "正常", "probabilities": {"正常": 0.98, "肺炎": 0.02}}
+{"id": "a/1.jpeg", "task": "classification", "text": "正常", "probabilities": {"正常": 0.98, "肺炎": 0.02}}
 """
 
 import json

@@ -1,0 +1,80 @@
+"""The requests that the server takes: OpenAI's chat completions (the part that fits) and tasks."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ImageUrl(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    url: str
+
+
+class ContentPart(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["text", "image_url"]
+    text: str | None = None
+    image_url: ImageUrl | None = None
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    role: Literal["system", "user", "assistant"]
+    content: str | list[ContentPart]
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """What changes the answer is obeyed or refused, never ignored; bookkeeping fields are let pass."""
+
+    model_config = ConfigDict(extra="ignore")
+    model: str
+    messages: list[Message] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int = 0
+    n: Literal[1] = 1
+    stop: str | list[str] | None = None
+    tools: None = None
+    tool_choice: None = None
+    functions: None = None
+    response_format: None = None
+    logprobs: Literal[False] | None = None
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+
+class TaskRequest(BaseModel):
+    """`images`: data URLs or plain base64 of DICOM, PNG or JPEG, the series of one examination in order."""
+
+    model_config = ConfigDict(extra="forbid")
+    sections: dict[str, str] = {}
+    question: str | None = None
+    options: list[str] = []
+    images: list[str] = []
+    language: Literal["zh", "en"] = "zh"
+    max_tokens: int | None = Field(None, ge=1)
+
+
+class ApiError(Exception):
+    """Becomes OpenAI's error object with this status."""
+
+    def __init__(self, status: int, message: str, code: str, param: str | None = None):
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+
+    def body(self) -> dict[str, Any]:
+        kind = {401: "authentication_error", 429: "rate_limit_error"}.get(
+            self.status, "invalid_request_error" if self.status < 500 else "server_error"
+        )
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
