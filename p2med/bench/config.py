@@ -19,6 +19,8 @@ class BenchConfig(Frozen):
     """Also answer with the images of another patient: what the model does without seeing (a control)."""
     floors: tuple[Literal["constant_report", "nearest_report"], ...] = ("constant_report",)
     """What needs no model is rated beside it; nearest_report suits text tasks (each pair is compared)."""
+    beside: tuple[str, ...] = ()
+    """Numbers of others with their source, a line each; printed below the table, for comparison by eye."""
     batch_size: int = Field(16, ge=1)
     threads: int | None = Field(None, ge=1, description="CPU threads; None: every core")
     device: Literal["auto", "cpu", "cuda"] = "auto"

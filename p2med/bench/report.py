@@ -33,6 +33,7 @@ def write_report(
     results: Sequence[Result],
     answers: Sequence[Answer],
     checkpoint: Path,
+    beside: Sequence[str] = (),
 ) -> None:
     """Write report.txt, report.html and figures/*.png into the bench folder."""
     scores = _papers_scores(tasks, results)
@@ -45,8 +46,8 @@ def write_report(
         figures["losses"] = loss_curves(traces)
     for name, png in figures.items():
         write_bytes(folder / "figures" / f"{name}.png", png)
-    write_text(folder / "report.txt", _as_text(tasks, scores, results))
-    write_text(folder / "report.html", _as_html(tasks, results, answers, figures))
+    write_text(folder / "report.txt", _as_text(tasks, scores, results, beside))
+    write_text(folder / "report.html", _as_html(tasks, results, answers, figures, beside))
 
 
 def _papers_scores(tasks: dict[str, Task], results: Sequence[Result]) -> list[Result]:
@@ -77,12 +78,14 @@ def _corpus_results(results: Sequence[Result]) -> list[Result]:
     ]
 
 
-def _as_text(tasks: dict[str, Task], scores: Sequence[Result], results: Sequence[Result]) -> str:
+def _as_text(
+    tasks: dict[str, Task], scores: Sequence[Result], results: Sequence[Result], beside: Sequence[str]
+) -> str:
     lines = ["", f"{'task':24}{'component':34}{'metric':20}{'n':>5}  mean  95 % interval"]
     lines += [_row(r, r.metric) for r in scores]
     lines += ["", "beside them:"]
     lines += [_row(r, f"{r.metric} [{r.condition}]") for r in _corpus_results(results)]
-    lines += ["", *_floor_words(results), *CAVEAT, ""]
+    lines += ["", *_floor_words(results), *beside, *([""] if beside else []), *CAVEAT, ""]
     return "\n".join(lines)
 
 
@@ -102,9 +105,11 @@ def _number(r: Result) -> str:
 def _floor_words(results: Sequence[Result]) -> list[str]:
     """Say of every task whether the model beats what needs no model."""
     said = []
-    for metric in ("disease_f1", "finding_f1", "rouge_l", "exact"):
+    for metric in ("disease_f1", "finding_f1", "accuracy", "rouge_l", "exact"):
         for r in results:
             if r.metric != metric or r.condition != "true" or r.mean is None:
+                continue
+            if metric == "accuracy" and r.task != "classification":
                 continue
             if metric == "rouge_l" and r.component != "mean_over_sections":
                 continue
@@ -134,13 +139,17 @@ def _loss_traces(train_folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def _as_html(
-    tasks: dict[str, Task], results: Sequence[Result], answers: Sequence[Answer], figures: dict[str, bytes]
+    tasks: dict[str, Task],
+    results: Sequence[Result],
+    answers: Sequence[Answer],
+    figures: dict[str, bytes],
+    beside: Sequence[str],
 ) -> str:
     pictures = "".join(
         f'<figure><img alt="{name}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
         for name, png in figures.items()
     )
-    floors = "".join(f"<li>{html.escape(w)}</li>" for w in _floor_words(results) if w)
+    floors = "".join(f"<li>{html.escape(w)}</li>" for w in (*_floor_words(results), *beside) if w)
     body = "".join(
         [
             "<h1>评测报告 · Benchmark report</h1>",

@@ -66,7 +66,7 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
     ratings, results = _score(config, tasks, train, answers)
     store.write_table(writer.folder / "ratings.parquet", to_table(ratings, Rating))
     store.write_json(writer.folder / "results.json", [r.model_dump(mode="json") for r in results])
-    write_report(writer.folder, tasks, results, answers, checkpoint)
+    write_report(writer.folder, tasks, results, answers, checkpoint, config.beside)
     return writer.finish(notes={"checkpoint": section.checkpoint, "answers": len(answers)})
 
 
@@ -202,4 +202,4 @@ def _score(
         mine = [a for a in answers if a.task == name]
         results += disease_results(task, mine, train, config.seed)
         results += finding_results(task, mine, config.seed)
-    return ratings, results + choice_results(answers)
+    return ratings, results + choice_results(answers, train)

@@ -1,5 +1,6 @@
 """From ratings and answers to the table: one Result for each number that the report shows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from p2med.bench.rate import DIAGNOSES
@@ -118,8 +119,9 @@ def finding_results(task: Task, answers: Sequence[Answer], seed: int) -> list[Re
     return found
 
 
-def choice_results(answers: Sequence[Answer]) -> list[Result]:
-    """Accuracy for every set of options, and the AUC where there are two."""
+def choice_results(answers: Sequence[Answer], train: Sequence[Conversation]) -> list[Result]:
+    """Accuracy for every set of options, that of training's commonest answer, and the AUC of two options."""
+    commonest = _commonest_answers(train)
     groups: dict[tuple[str, str], list[Answer]] = {}
     for a in answers:
         if a.probabilities:
@@ -129,6 +131,12 @@ def choice_results(answers: Sequence[Answer]) -> list[Result]:
         hits = [float(a.answer == a.reference_answer) for a in group]
         mean, low, high = mean_ci95(hits)
         found.append(_corpus("classification", condition, options, "accuracy", len(hits), mean, low, high))
+        if condition == "true" and options in commonest:
+            constant = [float(commonest[options] == a.reference_answer) for a in group]
+            mean, low, high = mean_ci95(constant)
+            found.append(
+                _corpus("classification", "constant_report", options, "accuracy", len(hits), mean, low, high)
+            )
         positive = positive_option(options.split("/"))
         if positive is not None:
             scores = [(a.probabilities or {})[positive] for a in group]
@@ -137,6 +145,15 @@ def choice_results(answers: Sequence[Answer]) -> list[Result]:
                 _corpus("classification", condition, options, f"auc:{positive}", len(group), area, None, None)
             )
     return found
+
+
+def _commonest_answers(train: Sequence[Conversation]) -> dict[str, str]:
+    """For every set of options the answer that training gives most (the first by name on a tie)."""
+    counts: dict[str, Counter[str]] = {}
+    for c in train:
+        if c.options:
+            counts.setdefault("/".join(sorted(c.options)), Counter())[c.turns[-1].text.strip()] += 1
+    return {options: min(n, key=lambda a: (-n[a], a)) for options, n in counts.items()}
 
 
 def positive_option(options: Sequence[str]) -> str | None:
