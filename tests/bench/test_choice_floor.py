@@ -39,7 +39,9 @@ def answered(n: int, chance: float, truth: str) -> Answer:
 def results(chances):
     train = [conversation("正常")] * 2 + [conversation("肺炎")] * 3
     truths = ["肺炎", "肺炎", "正常", "正常"]
-    return choice_results([answered(n, c, t) for n, (c, t) in enumerate(zip(chances, truths))], train)
+    return choice_results(
+        [answered(n, c, t) for n, (c, t) in enumerate(zip(chances, truths, strict=True))], train
+    )
 
 
 def test_the_floor_is_the_accuracy_of_the_commonest_training_answer():
