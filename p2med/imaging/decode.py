@@ -91,12 +91,12 @@ def stored_values(dataset: Dataset, header: Header, blob_hint: bytes = b"") -> n
     count = header.frames * header.rows * header.columns * header.samples
     if count > MAX_VALUES:
         raise DataError("image_too_large", f"{count} values")
-    _check_length(dataset, header, count, blob_hint)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _check_length(dataset, header, count, blob_hint)
             array = np.asarray(dataset.pixel_array)
-    except (KeyboardInterrupt, SystemExit):
+    except (DataError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
         # pylibjpeg-rle raises pyo3's PanicException, which is no Exception (SAFETY.md, F5).
@@ -107,9 +107,14 @@ def stored_values(dataset: Dataset, header: Header, blob_hint: bytes = b"") -> n
     return _meaningful_bits(array.reshape(shape), header)
 
 
+def names_pixel_data(blob: bytes) -> bool:
+    """True when the tag of PixelData stands somewhere in the file, in either byte order."""
+    return b"\xe0\x7f\x10\x00" in blob or b"\x7f\xe0\x00\x10" in blob
+
+
 def _check_length(dataset: Dataset, header: Header, count: int, blob: bytes) -> None:
     if "PixelData" not in dataset or not dataset.PixelData:
-        if b"\xe0\x7f\x10\x00" in blob or b"\x7f\xe0\x00\x10" in blob:
+        if names_pixel_data(blob):
             raise DataError("pixel_data_truncated", "the file ends inside the pixel data")
         raise DataError("not_an_image", "there is no PixelData")
     data = dataset.PixelData

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from p2med.errors import DataError
-from p2med.imaging.decode import decode_ct, decode_radiograph
+from p2med.imaging.decode import decode_ct, decode_radiograph, names_pixel_data
 from p2med.imaging.header import ENHANCED_CT, Header, Source, number, numbers, parse, technical
 from p2med.imaging.pixels import OrderRule, Pixels
 from p2med.imaging.source import read_bytes
@@ -66,7 +66,14 @@ def read_series(sources: Sequence[Source]) -> Pixels:
 def _read_instance(source: Source) -> tuple[list[Header], np.ndarray]:
     blob = source if isinstance(source, bytes) else read_bytes(os.fspath(source))
     dataset = parse(blob)
-    header = technical(dataset)
+    try:
+        header = technical(dataset)
+    except DataError as error:
+        # pydicom drops the whole data set when compressed pixel data lacks its end.
+        if error.reason != "not_an_image" or not names_pixel_data(blob):
+            raise
+        technical(parse(blob, pixels=False))
+        raise DataError("pixel_data_truncated", "the file ends inside the pixel data") from None
     if header.modality != "CT":
         return [header], decode_radiograph(dataset, header, blob)
     if header.is_localizer:

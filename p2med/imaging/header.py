@@ -33,7 +33,9 @@ MODALITY_OF_CLASS = {
     ENHANCED_CT: "CT",
 }
 _NO_AGENT = {"", "NO", "NONE", "N", "N/A", "NA", "0", "无", "平扫", "未用"}
-_ENHANCED_WORDS = re.compile(r"增强|动脉期|静脉期|延迟期|(?<![A-Z])C\+|\bCE\b|\bENHANCED?\b", re.IGNORECASE)
+_ENHANCED_WORDS = re.compile(
+    r"增强|动脉期|静脉期|延迟期|(?<![A-Z])C\+|\+C\b|\bCE\b|\bENHANCED?\b", re.IGNORECASE
+)
 _PLAIN_WORDS = re.compile(r"平扫|C-|\bNON|\bW/?O\b|WITHOUT", re.IGNORECASE)
 
 
