@@ -116,11 +116,12 @@ class Generator:
             if tokens is None:
                 break
             ids += [token for _, token in tokens]
+            raw = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
             text = self._text(ids)
-            if len(text) > len(shown) and not text.endswith(UNFINISHED) and text.startswith(shown):
+            if not raw.endswith(UNFINISHED) and text.startswith(shown) and len(text) > len(shown):
                 yield text[len(shown) :]
                 shown = text
-        rest = self._text(ids).rstrip(UNFINISHED)
+        rest = self._text(ids)
         if rest.startswith(shown) and len(rest) > len(shown):
             yield rest[len(shown) :]
 
@@ -149,7 +150,8 @@ class Generator:
     # ---------------------------------------------------------------- inside
 
     def _text(self, ids: list[int]) -> str:
-        return self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        """What the tokens say; bytes that make no character are left out."""
+        return self.processor.tokenizer.decode(ids, skip_special_tokens=True).replace(UNFINISHED, "")
 
     def _prompt(self, conversation: Conversation, load: Loader) -> _Prompt:
         if not conversation.turns or conversation.turns[-1].role != "user":
