@@ -20,7 +20,10 @@ Status = Literal["affirmed", "negated", "uncertain", "history"]
 NORMAL = "正常"
 
 # A clause ends at 。；，and line breaks; `、` and English commas join what one 未见 or one "no" denies.
-_CLAUSE_END = re.compile(r"[。；;！!，\n]|(?<=[\u4e00-\u9fff]),|\.(?=\s|$)|\d+[.．、)）]\s*")
+_CLAUSE_END = re.compile(
+    r"[。；;！!，\n]|(?<=[\u4e00-\u9fff]),|\.(?=\s|$)|\d+[.．、)）]\s*"
+    r"|(?<=[\u4e00-\u9fff）)])(?<![见无及])\s+(?=[\u4e00-\u9fff])"
+)
 _SCOPE_END = re.compile(
     r"但|而|提示|出现|伴有|(?<![未没])(?:可见|见)|考虑|\bbut\b|\bhowever\b|\bwith\b(?!out)"
 )
@@ -29,7 +32,7 @@ _NEGATED_BEFORE = re.compile(
     r"|\bno\b|\bnot\b|\bwithout\b|\bnegative for\b|\bfree of\b|\babsence of\b|\brule[sd]? out\b"
 )
 _UNCERTAIN_BEFORE = re.compile(
-    r"疑似|可疑|疑(?!难)|可能|警惕|不除外|不能除外|待除外|不排除|不能排除|未排除|待排除?|待查"
+    r"疑似|可疑|疑(?!难)|可能(?!性?[较更]?大)|警惕|不除外|不能除外|待除外|不排除|不能排除|未排除|待排除?|待查"
     r"|\bpossible\b|\bprobable\b|\bsuspected\b|\bsuspicious\b|\bquestionable\b|\bcannot exclude\b|\bmay be\b"
 )
 _AFFIRMED_BEFORE = re.compile(r"(?<!不)考虑|(?<!不)符合|\bconsistent with\b|\bcompatible with\b")
@@ -37,7 +40,7 @@ _HISTORY_BEFORE = re.compile(r"既往|曾患|曾有|曾因|病史|\bhistory of\b
 _UNCERTAIN_AFTER = re.compile(
     r"\s*[（(]?\s*(?:[?？]|待排|待查|待除外|待诊|不除外|不能除外|不排除|不能排除|未排除|未除外|可疑|待定)"
 )
-_POSSIBLE_AFTER = re.compile(r"\s*[（(]?\s*(?:可能(?!性[较更]?大)|或)")
+_POSSIBLE_AFTER = re.compile(r"\s*[（(]?\s*可能(?!性?[较更]?大)")
 _NEGATED_AFTER = re.compile(
     r"\s*[（(]?\s*(?:已?排除|已?除外|阴性|不支持|不考虑|依据不足|证据不足|[-－]\s*[)）])"
 )
