@@ -40,7 +40,7 @@ def _cases(where: str, instances: list[Instance], options: Options) -> list[Iden
     set_name = _set_name(where)
     groups: dict[tuple[str, str], list[tuple[str, list[Instance]]]] = {}
     for uid, members in studies_of(instances).items():
-        patient = _patient_id(members[0])
+        patient = _patient_id(members[0], where)
         part = uid if options.case_by == "study" else ""
         groups.setdefault((patient, part), []).append((uid, members))
     cases = []
@@ -68,13 +68,12 @@ def _set_name(where: str) -> str:
     return path.parent.name or path.stem if path.suffix.lower() == ".zip" else path.name
 
 
-def _patient_id(instance: Instance) -> str:
+def _patient_id(instance: Instance, where: str) -> str:
     """The header's number; without one the file's folder; without a folder the study."""
     if instance.patient_id:
         return instance.patient_id
-    inside = instance.file.split("!", 1)[-1]
-    folder = PurePosixPath(inside).parent.name if "!" in instance.file else ""
-    return folder or instance.study_uid
+    inside = instance.file.removeprefix(where.rstrip("/"))[1:]
+    return PurePosixPath(inside).parent.name or instance.study_uid
 
 
 def _patient(patient_id: str, members: list[Instance]) -> IdentifiedPatient:
