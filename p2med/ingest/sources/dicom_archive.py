@@ -3,13 +3,13 @@
 dicom.zip!Lung_Dx-A0002/1-02.dcm  ->  one case a patient, its studies in time
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
-from p2med.ingest.header import Instance
+from p2med.ingest.header import SHORTEST_ID, Instance
 from p2med.ingest.scan import scan, studies_of, study_of
 from p2med.ingest.tally import Tally
 from p2med.schema.base import Frozen
@@ -54,7 +54,7 @@ def _cases(where: str, instances: list[Instance], options: Options) -> list[Iden
             IdentifiedCase(
                 case_id="/".join(filter(None, (set_name, patient, part))),
                 source=set_name,
-                patient=_patient(f"{set_name}/{patient}", members),
+                patient=_patient(set_name, patient, members),
                 studies=tuple(studies),
                 public=options.public,
             )
@@ -76,21 +76,21 @@ def _patient_id(instance: Instance, where: str) -> str:
     return PurePosixPath(inside).parent.name or instance.study_uid
 
 
-def _patient(patient_id: str, members: list[Instance]) -> IdentifiedPatient:
+def _patient(set_name: str, number: str, members: list[Instance]) -> IdentifiedPatient:
     first = min(members, key=lambda i: (str(i.study_date), i.study_uid, i.instance_number))
     births = [i.birth_date for i in members if i.birth_date]
     ages = [i.age_days for i in members if i.age_days is not None]
     return IdentifiedPatient(
-        patient_id=patient_id,
+        patient_id=f"{set_name}/{number}",
         sex=first.sex,
         birth_date=births[0] if births else None,
         age_days=None if births or not ages else min(ages),
         names=_all(i.names for i in members),
-        ids=_all(i.ids for i in members),
+        ids=_all([*(i.ids for i in members), (number,) if len(number) >= SHORTEST_ID else ()]),
         phones=_all(i.phones for i in members),
         addresses=_all(i.addresses for i in members),
     )
 
 
-def _all(values: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
+def _all(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({v for many in values for v in many}))
