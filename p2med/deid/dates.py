@@ -68,6 +68,6 @@ def _nearest(month: int, day: int, note: date) -> date | None:
     return None
 
 
-def _like(original: str, value: int) -> str:
-    """Two digits where two digits with a leading zero were written."""
-    return f"{value:02d}" if len(original) == 2 and original.startswith("0") else str(value)
+def _like(original: str, value: int, padded: bool = False) -> str:
+    """Two digits where two digits with a leading zero were written, or always two where that is the form."""
+    return f"{value:02d}" if len(original) == 2 and (padded or original.startswith("0")) else str(value)
