@@ -76,7 +76,8 @@ def _curate_shard(
         whole, losses = assemble(case, pixels, survey.faults, split, config)
         rejected += losses
         kept += [whole] if whole is not None else []
-    entered, passed = Counter(), Counter()
+    entered: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     for case in cases:
         entered += parts_of(case)
     for case in kept:

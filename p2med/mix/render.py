@@ -7,7 +7,7 @@ from p2med.mix.config import MixConfig
 from p2med.schema.case import Case
 from p2med.schema.conversation import Conversation
 from p2med.tasks._inpatient import InpatientRecord
-from p2med.tasks.base import Task
+from p2med.tasks.base import Language, Task
 
 
 def load_tasks(config: MixConfig) -> dict[str, Task]:
@@ -24,7 +24,7 @@ def inpatient_tasks(tasks: Mapping[str, Task]) -> list[str]:
     return [name for name, task in tasks.items() if isinstance(task, InpatientRecord)]
 
 
-def render(case: Case, tasks: Mapping[str, Task], languages: Sequence[str]) -> Iterator[Conversation]:
+def render(case: Case, tasks: Mapping[str, Task], languages: Sequence[Language]) -> Iterator[Conversation]:
     """All conversations of a case: by task, then language; an id names one conversation only."""
     for task in tasks.values():
         for language in languages:

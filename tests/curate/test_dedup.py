@@ -1,5 +1,7 @@
 """Near-duplicates against brute force, chains, order, and the paper's literal reading."""
 
+import gzip
+import json
 import random
 
 import pytest
@@ -7,6 +9,7 @@ from curate_cases import WORDS
 
 from p2med.curate.config import DedupConfig
 from p2med.curate.dedup import compact, judge, shingles
+from p2med.store import data_folder
 
 CONFIG = DedupConfig()
 
@@ -121,3 +124,20 @@ def test_layout_and_width_make_no_difference():
 
 def test_the_order_of_other_records_does_not_matter_to_an_empty_list():
     assert judge([], [], CONFIG) == []
+
+
+@pytest.mark.data
+def test_real_chinese_reports_against_brute_force():
+    path = data_folder() / "cn_imaging_report_text/reports.jsonl.gz"
+    if not path.exists():
+        pytest.skip("the shared report texts are absent")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        texts = [compact(json.loads(line)["text"]) for line in lines][-700:]
+    sets, kept, expected = [grams(t) for t in texts], [], []
+    for g in sets:
+        few = len(g) < 5
+        expected.append(few or any(len(g & k) / len(g | k) >= 0.85 for k in kept))
+        if not expected[-1]:
+            kept.append(g)
+    assert [v is not None for v in judge(texts, ["train"] * len(texts), CONFIG)] == expected
+    assert sum(expected) > 5
