@@ -7,7 +7,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -110,10 +110,10 @@ def parse(source: Source, pixels: bool = True) -> Dataset:
     return dataset
 
 
-def _open(source: Source) -> tuple[Any, bytes]:
+def _open(source: Source) -> tuple[BinaryIO, bytes]:
     if not isinstance(source, bytes) and split_pointer(source)[1] is None:
         try:
-            stream = open(source, "rb")
+            stream: BinaryIO = open(source, "rb")
         except FileNotFoundError:
             raise DataError("file_missing", os.fspath(source)) from None
         except OSError as error:

@@ -133,8 +133,8 @@ def _csv_lines(path: Path, columns: Mapping[str, str]) -> Iterator[Line]:
         width = width or len(cells)
         held = (number, cells)
     if held is not None:
-        last, cells = held
-        torn = last > 1 and (cut or (len(cells) < width and not text.endswith("\n")))
+        last, found = held
+        torn = last > 1 and (cut or (len(found) < width and not text.endswith("\n")))
         yield (last, "truncated_row") if torn else held
 
 

@@ -30,6 +30,8 @@ ADDRESSES = {
     "PersonAddress", "RegionOfResidence",
 }  # fmt: skip
 SHORTEST_ID = 4
+DATES = ("StudyDate", "AcquisitionDate", "ContentDate")
+SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
 _ESCAPE = re.compile(r"\x1b[$()\-.,/]{1,2}[0-9A-Z]")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
@@ -98,19 +100,23 @@ def _instance(dataset: Dataset, header: Header, file: str, uids: list[str]) -> I
     found: dict[str, dict[str, None]] = {"names": {}, "ids": {}, "phones": {}, "addresses": {}}
     for kind, value in _identities(dataset):
         found[kind].setdefault(value)
-    sex = str(dataset.get("PatientSex") or "").strip().upper()
     return Instance(
-        file,
-        *uids,
-        header,
-        integer(dataset.get("InstanceNumber")) or 0,
-        _first(dataset, "PatientID"),
-        _first(dataset, "AccessionNumber") or None,
-        _date(dataset, "StudyDate") or _date(dataset, "AcquisitionDate") or _date(dataset, "ContentDate"),
-        sex if sex in ("M", "F", "O") else None,  # type: ignore[arg-type]
-        _date(dataset, "PatientBirthDate"),
-        read_age(str(dataset.get("PatientAge") or "")),
-        *(tuple(found[k]) for k in ("names", "ids", "phones", "addresses")),
+        file=file,
+        study_uid=uids[0],
+        series_uid=uids[1],
+        instance_uid=uids[2],
+        header=header,
+        instance_number=integer(dataset.get("InstanceNumber")) or 0,
+        patient_id=_first(dataset, "PatientID"),
+        accession_number=_first(dataset, "AccessionNumber") or None,
+        study_date=next((d for k in DATES if (d := _date(dataset, k))), None),
+        sex=SEXES.get(str(dataset.get("PatientSex") or "").strip().upper()),
+        birth_date=_date(dataset, "PatientBirthDate"),
+        age_days=read_age(str(dataset.get("PatientAge") or "")),
+        names=tuple(found["names"]),
+        ids=tuple(found["ids"]),
+        phones=tuple(found["phones"]),
+        addresses=tuple(found["addresses"]),
     )
 
 

@@ -74,7 +74,7 @@ def _read(uids_by_folder: bool, job: tuple[str, str, str]) -> Found:
 
 
 def _map(function: Callable[..., Found], jobs: Sequence[tuple[str, str, str]]) -> Iterator[Found]:
-    workers = min(8, len(os.sched_getaffinity(0)))
+    workers = min(8, os.cpu_count() or 1)
     if len(jobs) < PARALLEL_FROM or workers == 1:
         yield from map(function, jobs)
         return

@@ -6,6 +6,7 @@ import pytest
 from hospital_maker import OUTPATIENT, PATIENTS, REPORTS, TABLES, csv_bytes, dicom, section, write_hospital
 
 from p2med.errors import DataError, RecipeError
+from p2med.ingest import scan
 from p2med.ingest.config import IngestConfig
 from p2med.ingest.run import run
 from p2med.schema.identified import IdentifiedCase
@@ -95,6 +96,12 @@ def test_the_same_hospital_elsewhere_gives_the_same_cases(hospital, tmp_path_fac
     folders = [r / "run" / "1_ingest" for r in (hospital, other)]
     files = [{p.name: p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in folders]
     assert files[0] == files[1] and len(files[0]) == 4
+
+
+def test_many_processes_find_what_one_finds(hospital, monkeypatch):
+    alone = scan.scan(str(hospital / "pacs"), hospital)
+    monkeypatch.setattr(scan, "PARALLEL_FROM", 1)
+    assert scan.scan(str(hospital / "pacs"), hospital) == alone and len(alone) == 6
 
 
 # ---------------------------------------------------------------- what goes wrong
