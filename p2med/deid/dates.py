@@ -24,11 +24,9 @@ def date_spans(text: str, offset_days: int, note: date | None) -> Iterator[tuple
         year, first, month, second, day, last = found.groups()
         moved = _moved(int(year), int(month), int(day), offset_days)
         if moved:
-            yield (
-                *found.span(),
-                f"{moved.year}{first}{_like(month, moved.month)}{second}"
-                + (f"{_like(day, moved.day)}{last or ''}"),
-            )
+            padded = "年" not in first
+            moved_month, moved_day = _like(month, moved.month, padded), _like(day, moved.day, padded)
+            yield *found.span(), f"{moved.year}{first}{moved_month}{second}{moved_day}{last or ''}"
     for found in _COMPACT.finditer(text):
         moved = _moved(*(int(g) for g in found.groups()), offset_days)
         if moved:

@@ -54,7 +54,8 @@ def _listen(config: ServeConfig) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
+        where = f"{config.host}:{config.port}"
         raise P2MedError(
-            f"{config.host}:{config.port} cannot be used ({error.strerror}); choose another: --set serve.port=8001"
+            f"{where} cannot be used ({error.strerror}); choose another port: --set serve.port=8001"
         ) from None
     return listener

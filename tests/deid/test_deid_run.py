@@ -187,7 +187,10 @@ def film(words: str, grey: int, size: int) -> np.ndarray:
     random = np.random.default_rng(0)
     shade = np.linspace(30, 190, 600)[None] + random.normal(0, 4, (600, 600))
     picture = Image.fromarray(shade.clip(0, 255).astype(np.uint8))
-    ImageDraw.Draw(picture).text((40, 520), words, fill=grey, font=ImageFont.load_default(size=size))
+    # Black words stand where the film is bright, white ones where it is dark, as people place them.
+    ImageDraw.Draw(picture).text(
+        (40 if grey else 330, 520), words, fill=grey, font=ImageFont.load_default(size=size)
+    )
     return np.asarray(picture)
 
 
