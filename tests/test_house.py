@@ -12,14 +12,15 @@ from p2med.recipe import read_recipe
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "p2med"
-GROUND = {"schema", "errors", "arrow", "store", "plugins", "progress"}
+GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "progress"}
 MAY_IMPORT = {
     "schema": set(),
     "errors": set(),
     "arrow": set(),
     "progress": set(),
     "plugins": {"errors"},
-    "store": {"schema", "errors", "arrow"},
+    "files": {"errors"},
+    "store": {"schema", "errors", "arrow", "files"},
     "imaging": {"schema", "errors"},
     "clinical": {"schema", "errors"},
     "tasks": {"schema"},

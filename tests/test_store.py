@@ -92,3 +92,17 @@ def test_paths_are_resolved_against_run_and_data(tmp_path, monkeypatch):
     monkeypatch.setenv("P2MED_DATA", str(tmp_path / "d"))
     assert resolve("run:2_deid/a.npy", tmp_path) == tmp_path / "2_deid/a.npy"
     assert resolve("data:set/a.zip", tmp_path) == tmp_path / "d/set/a.zip"
+
+
+def test_a_kill_before_the_first_rename_is_no_foreign_folder(tmp_path):
+    folder = tmp_path / "1_ingest"
+    folder.mkdir()
+    (folder / "begun.json.writing").write_bytes(b"{")
+    w = writer(tmp_path)
+    w.write(0, [CASE], Case, entered={"case": 1})
+    w.finish()
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "items-00000.parquet",
+        "manifest.json",
+        "rejected.parquet",
+    ]

@@ -123,3 +123,11 @@ def test_a_choice_lists_its_options_and_needs_two():
 def test_an_image_task_without_an_image_is_refused():
     with pytest.raises(ValueError, match="needs an image"):
         TASKS["xray_report"].ask(Question())
+
+
+def test_a_conversation_counts_the_labels_of_its_own_texts():
+    """A normal film in a visit for another disease is not a film of that disease (spec 8)."""
+    normal = report("1.1", "两肺纹理清晰", "正常").model_copy(update={"diagnoses": ("正常",)})
+    whole = case(studies=(LATER,), records=(normal,), diagnoses=("上呼吸道感染", "正常"))
+    (c,) = TASKS["xray_report"].conversations(whole)
+    assert c.diseases == ("正常",)

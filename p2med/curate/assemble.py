@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from p2med.curate.config import CurateConfig
-from p2med.curate.diagnoses import diagnoses_of
+from p2med.curate.diagnoses import diagnoses_of, label_record
 from p2med.curate.images import Prepared
 from p2med.curate.records import Fault
 from p2med.schema.case import Box, Case, Record, Series, Study
@@ -37,7 +37,8 @@ def assemble(
     rejected: list[Rejected] = []
     studies = [s for s in (_study(study, images, rejected) for study in case.studies) if s is not None]
     there = {s.study_uid for s in studies}
-    records = tuple(r for r in case.records if _keeps_record(r, case, faults, there, rejected))
+    kept = (r for r in case.records if _keeps_record(r, case, faults, there, rejected))
+    records = tuple(map(label_record, kept))
     questions = []
     for n, question in enumerate(case.questions):
         if question.study_uid is None or question.study_uid in there:

@@ -22,3 +22,9 @@ def diagnoses_of(case: Case, records: Sequence[Record], how: Literal["extract", 
         return case.diagnoses
     texts = [r.sections[s] for r in records for s in SECTIONS if s in r.sections]
     return simplify([label for text in texts for label in extract(text)])
+
+
+def label_record(record: Record) -> Record:
+    """The record with the disease labels of its own impression or diagnosis."""
+    labels = [label for s in SECTIONS if s in record.sections for label in extract(record.sections[s])]
+    return record.model_copy(update={"diagnoses": simplify(labels)})

@@ -29,7 +29,7 @@ from p2med.store import (
     verb_folder,
 )
 
-CODE = ("curate", "clinical", "imaging", "schema", "store.py", "arrow.py")
+CODE = ("curate", "clinical", "imaging", "schema", "store.py", "files.py", "arrow.py")
 
 
 def run(config: CurateConfig, root: Path) -> Manifest:

@@ -22,7 +22,7 @@ from p2med.progress import say, track
 from p2med.schema.case import Case
 from p2med.schema.identified import IdentifiedCase
 
-CODE = ("deid", "imaging", "schema", "store.py", "arrow.py")
+CODE = ("deid", "imaging", "schema", "store.py", "files.py", "arrow.py")
 _cleaner: Cleaner | None = None
 
 
@@ -96,8 +96,7 @@ def _identities(source: Path) -> tuple[set[str], set[str]]:
     numbers: set[str] = set()
     names: set[str] = set()
     for case in store.read_items(source, IdentifiedCase):
-        if not case.public:
-            numbers |= numbers_of([case.patient])
-            folded = ("".join(fold(name).split()) for name in case.patient.names)
-            names |= {n for n in folded if 3 <= len(n) <= 4 and not n.isascii()}
+        numbers |= numbers_of([case.patient])
+        folded = ("".join(fold(name).split()) for name in case.patient.names)
+        names |= {n for n in folded if 3 <= len(n) <= 4 and not n.isascii()}
     return numbers, names

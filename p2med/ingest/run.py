@@ -22,7 +22,7 @@ from p2med.schema.base import Frozen
 from p2med.schema.identified import IdentifiedCase
 from p2med.store import FolderWriter, Manifest, Rejected, code_digest, resolve, sha256_of, verb_folder
 
-CODE = ("ingest", "imaging", "schema", "store.py", "arrow.py")
+CODE = ("ingest", "imaging", "schema", "store.py", "files.py", "arrow.py")
 HASHED_BYTES = 16 * 1024**2
 
 

@@ -22,7 +22,7 @@ from p2med.schema.conversation import Conversation
 from p2med.store import FolderWriter, Manifest, Rejected, code_digest, require, shard_paths, verb_folder
 from p2med.tasks.base import Task
 
-CODE = ("mix", "tasks", "schema", "plugins.py", "store.py", "arrow.py")
+CODE = ("mix", "tasks", "schema", "plugins.py", "store.py", "files.py", "arrow.py")
 HELD_OUT = ("val", "bench")
 
 

@@ -67,6 +67,8 @@ class Record(Frozen):
     authored_on: date | None = None
     sections: dict[Section, str]
     study_uid: str | None = None
+    diagnoses: tuple[str, ...] = ()
+    """Disease labels of this text alone, written by curate: what samplers count for it (spec 8)."""
 
 
 class QuestionAnswer(Frozen):

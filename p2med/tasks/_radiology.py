@@ -56,11 +56,13 @@ class RadiologyReport(Task):
 
     def conversations(self, case: Case, language: Language = "zh") -> Iterator[Conversation]:
         turns: list[Turn] = []
+        diseases: list[str] = []
         studies = [s for s in case.studies if self.wants(s)]
         for study in sorted(studies, key=lambda s: (str(s.study_date), s.study_uid)):
             report = case.report_of(study)
             if report is None or not all(report.sections.get(s) for s in self.outputs):
                 continue
+            diseases += [d for d in report.diagnoses if d not in diseases]
             sections = {Section.EXAMINATION_TIME: _day(study, language)}
             volumes = tuple(s.volume for s in study.series)
             turns.append(self.ask(Question(sections=sections, volumes=volumes), language))
@@ -73,7 +75,7 @@ class RadiologyReport(Task):
                 case_id=case.case_id,
                 patient_key=case.patient.patient_key,
                 turns=tuple(turns),
-                diseases=case.diagnoses,
+                diseases=tuple(diseases) or case.diagnoses,
             )
 
 

@@ -141,5 +141,5 @@ class RecordTask(Task):
                         self.ask(Question(sections=record.sections), language),
                         assistant(write_sections(record.sections, self.outputs, language)),
                     ),
-                    diseases=case.diagnoses,
+                    diseases=record.diagnoses or case.diagnoses,
                 )

@@ -26,7 +26,7 @@ from p2med.train.examples import prepare_examples
 from p2med.train.freeze import learn_only
 from p2med.train.loop import Loop
 
-CODE = ("train", "model", "schema", "store.py")
+CODE = ("train", "model", "schema", "store.py", "files.py")
 
 
 def run(
