@@ -12,6 +12,8 @@ from p2med.errors import RecipeError
 from p2med.train.config import StageConfig
 from p2med.train.examples import Example
 
+LENGTH_STEP = 32
+"""Lengths are compared in steps of so many tokens: finer, short answers are sorted by what they say."""
 BUCKET = 16
 """Batches are cut from this many batches' worth of shuffled conversations, sorted by length."""
 
@@ -23,7 +25,7 @@ class Plan:
         if not examples:
             raise RecipeError(f"train stage {stage.stage}: the mix leaves no conversation to learn from")
         self._stage = stage
-        self._lengths = np.array([len(e.input_ids) for e in examples])
+        self._lengths = np.array([len(e.input_ids) // LENGTH_STEP for e in examples])
         groups: dict[tuple[str, str], list[int]] = {}
         for index, example in enumerate(examples):
             groups.setdefault(example.group, []).append(index)
