@@ -104,9 +104,9 @@ def _lungs(rng: np.random.Generator, inpatient: bool) -> Lungs:
         pattern=pattern,
         side=side,
         lobe=lobe,
-        size=float(rng.uniform(0.55, 1.0)) if pattern != "normal" else 0.0,
+        size=float(rng.uniform(0.6, 1.0)) if pattern != "normal" else 0.0,
         effusion_side=effusion,
-        effusion_amount=float(rng.uniform(0.45, 1.0)) if effusion else 0.0,
+        effusion_amount=float(rng.uniform(0.55, 1.0)) if effusion else 0.0,
         hyperinflation=bool(pattern in ("normal", "bronchitis", "bronchopneumonia") and rng.random() < 0.28),
     )
 
@@ -118,8 +118,8 @@ def _follow_up(rng: np.random.Generator, before: Lungs) -> Lungs:
     return before.model_copy(
         update={
             "course": course,
-            "size": min(1.0, max(0.45, before.size * factor)) if before.pattern != "normal" else 0.0,
-            "effusion_amount": min(1.0, max(0.4, before.effusion_amount * factor))
+            "size": min(1.0, max(0.55, before.size * factor)) if before.pattern != "normal" else 0.0,
+            "effusion_amount": min(1.0, max(0.5, before.effusion_amount * factor))
             if before.effusion_side
             else 0.0,
         }

@@ -102,9 +102,9 @@ def xray_ap(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generato
     zoom = anatomy.scale * rng.uniform(0.97, 1.03)
     x = (gx * np.cos(angle) + gy * np.sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
     y = (gy * np.cos(angle) - gx * np.sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
-    wide = anatomy.lung_width * (1.1 if lungs.hyperinflation else 1.0)
+    wide = anatomy.lung_width * (1.14 if lungs.hyperinflation else 1.0)
     dome = 0.0 if lungs.hyperinflation else 0.16
-    floor = 0.5 + anatomy.diaphragm + (0.16 if lungs.hyperinflation else 0.0)
+    floor = 0.48 + anatomy.diaphragm + (0.24 if lungs.hyperinflation else 0.0)
     lung = np.zeros_like(x)
     for sign in (-1.0, 1.0):
         cx = sign * LUNG_X
@@ -112,7 +112,7 @@ def xray_ap(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generato
         diaphragm = floor + dome * ((x - cx * 0.9) / 0.28) ** 2 - dome * 0.6
         lung = np.maximum(lung, field * _soft(diaphragm - y, 40))
     body = _soft(_ellipse(x, y, 0, 0.35, 0.86, 1.5))
-    depth = 0.40 if lungs.hyperinflation else 0.33
+    depth = 0.46 if lungs.hyperinflation else 0.32
     film = 0.60 * body - depth * lung
     heart = _soft(_ellipse(x, y, 0.09, 0.22, 0.25 * anatomy.heart, 0.30 * anatomy.heart))
     film += 0.24 * heart * lung + 0.06 * heart
@@ -129,7 +129,7 @@ def xray_ap(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generato
 def _vessels(x: np.ndarray, y: np.ndarray, lungs: Lungs, rng: np.random.Generator) -> np.ndarray:
     """Branches from the hila; bronchitis makes more, thicker and brighter ones."""
     ill = lungs.pattern == "bronchitis"
-    count, strength, width = (20, 0.15, 0.016) if ill else (8, 0.05, 0.010)
+    count, strength, width = (24, 0.22, 0.020) if ill else (8, 0.04, 0.010)
     found = np.zeros_like(x)
     for k in range(count):
         sign = -1.0 if k % 2 else 1.0
@@ -151,10 +151,10 @@ def _lesions_ap(
     found = np.zeros_like(x)
     for px, _, py, radius in _patches(lungs, anatomy):
         if lungs.pattern == "lobar":
-            found = np.maximum(found, 0.34 * _soft(_ellipse(x, y, px, py, radius, radius * 0.85), 6))
+            found = np.maximum(found, 0.40 * _soft(_ellipse(x, y, px, py, radius, radius * 0.85), 6))
         else:
             ball = np.exp(-(((x - px) ** 2 + (y - py) ** 2) / (0.8 * radius) ** 2))
-            found = np.maximum(found, 0.26 * ball)
+            found = np.maximum(found, 0.32 * ball)
     return found * texture
 
 
@@ -164,7 +164,7 @@ def _effusion_ap(x: np.ndarray, y: np.ndarray, lungs: Lungs, floor: float) -> np
     lateral = np.clip((x * sign - 0.12) / 0.5, 0, 1.2)
     level = floor - 0.02 - 0.34 * lungs.effusion_amount * (0.35 + 0.75 * lateral**2)
     half = _soft(x * sign - 0.12, 30) * _soft(0.74 - x * sign, 30)
-    return 0.30 * half * _soft(y - level, 30) * _soft(floor + 0.25 - y, 12)
+    return 0.36 * half * _soft(y - level, 30) * _soft(floor + 0.25 - y, 12)
 
 
 def xray_lateral(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generator) -> np.ndarray:
@@ -191,7 +191,7 @@ def _expose(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     pixels = film.shape[0]
     gain, offset = rng.uniform(0.85, 1.1), rng.uniform(0.02, 0.1)
     film = offset + gain * film + 0.012 * _noise(rng, pixels, 8)
-    film = film + rng.normal(scale=0.012, size=film.shape)
+    film = film + rng.normal(scale=0.010, size=film.shape)
     return np.clip(film * 3800, 0, 4095).astype(np.uint16)
 
 
