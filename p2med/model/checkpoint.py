@@ -99,7 +99,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         model = P2MedForConditionalGeneration(config)
     except FileNotFoundError as error:
         raise ModelError(f"{folder} lacks {Path(error.filename or '?').name}; train it again") from None
-    except (ValueError, KeyError, ValidationError, RecipeError) as error:
+    except (ValueError, KeyError, OSError, ValidationError, RecipeError) as error:
         words = str(error).splitlines()[0]
         raise ModelError(f"{folder} is no checkpoint of this version: {words}") from None
     load_weights(model, folder / "model.safetensors")

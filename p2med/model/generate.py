@@ -20,7 +20,6 @@ from p2med.schema.conversation import Conversation
 Loader = Callable[[Volume], np.ndarray]
 """float16|float32[D, S, S] in [0, 1], from imaging.transform.prepare with the checkpoint's ImageSpec."""
 BATCH = 32
-UNFINISHED = "\ufffd"
 
 
 @dataclass
@@ -116,14 +115,10 @@ class Generator:
             if tokens is None:
                 break
             ids += [token for _, token in tokens]
-            raw = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
             text = self._text(ids)
-            if not raw.endswith(UNFINISHED) and text.startswith(shown) and len(text) > len(shown):
+            if len(text) > len(shown):
                 yield text[len(shown) :]
                 shown = text
-        rest = self._text(ids)
-        if rest.startswith(shown) and len(rest) > len(shown):
-            yield rest[len(shown) :]
 
     @torch.inference_mode()
     def probabilities(self, conversations: Sequence[Conversation], load: Loader) -> list[dict[str, float]]:
@@ -151,7 +146,7 @@ class Generator:
 
     def _text(self, ids: list[int]) -> str:
         """What the tokens say; bytes that make no character are left out."""
-        return self.processor.tokenizer.decode(ids, skip_special_tokens=True).replace(UNFINISHED, "")
+        return self.processor.text_of(ids)
 
     def _prompt(self, conversation: Conversation, load: Loader) -> _Prompt:
         if not conversation.turns or conversation.turns[-1].role != "user":

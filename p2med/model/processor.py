@@ -99,6 +99,19 @@ class P2MedProcessor(ProcessorMixin):
     def text_ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False) if text else []
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Token ids to text; bytes that are no character (yet) are left out, the others stay as they are.
+
+        Not tokenizer.decode: that one gives up a whole run of bytes for one that is wrong, so that text
+        already streamed would change. Here more ids only ever add characters at the end.
+        """
+        content = b""
+        special = set(self.tokenizer.all_special_ids)
+        for token in self.tokenizer.convert_ids_to_tokens([i for i in ids if i not in special]):
+            is_byte = len(token) == 6 and token.startswith("<0x")
+            content += bytes([int(token[3:5], 16)]) if is_byte else token.replace("▁", " ").encode()
+        return content.decode("utf-8", errors="ignore").removeprefix(" ")
+
     def encode(self, conversation: Conversation, depths: Sequence[int] | None = None) -> Encoded:
         """Token ids and labels of a whole conversation.
 

@@ -55,6 +55,8 @@ class Loop:
         self.plan = Plan(examples, stage)
         self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.optimizer = make_optimizer(self.learning, stage)
+        saved = set(model.state_dict())
+        self.statistics = {n: b for n, b in model.named_buffers() if n in saved}
         self.log = log
         self.autocast = autocast
 
@@ -64,7 +66,7 @@ class Loop:
         Returns:
           The finished progress; the model holds the final weights.
         """
-        progress = load_progress(folder, identity, self.learning, self.optimizer)
+        progress = load_progress(folder, identity, self.learning, self.optimizer, self.statistics)
         if progress.step:
             say(f"train {self.stage.stage}: continues after step {progress.step} of {self.plan.steps}")
         self.log.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ class Loop:
                 file.write(json.dumps({**line, "tokens_per_s": round(speed), "time": time.time()}) + "\n")
                 self._show(board, line, speed)
                 if progress.step % self.stage.save_every == 0 and progress.step < self.plan.steps:
-                    save_progress(folder, identity, self.learning, self.optimizer, progress)
+                    save_progress(folder, identity, self.learning, self.optimizer, progress, self.statistics)
         board.close()
         self.model.eval()
         return progress

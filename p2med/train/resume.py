@@ -37,7 +37,9 @@ def save_progress(
     learning: dict[str, torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
     progress: Progress,
+    statistics: dict[str, Tensor],
 ) -> None:
+    """Write one checkpoint; `statistics` are buffers that training changes (batch normalisation's)."""
     place = folder / f"step-{progress.step:08d}"
     temporary = folder / f".{place.name}.writing"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -47,6 +49,8 @@ def save_progress(
         tensors[f"weight.{name}"] = parameter.detach().contiguous().cpu()
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{key}.{name}"] = value.detach().contiguous().cpu()
+    for name, value in statistics.items():
+        tensors[f"statistic.{name}"] = value.detach().contiguous().cpu()
     save_file(tensors, temporary / "state.safetensors")
     state = {
         "identity": identity,
@@ -66,6 +70,7 @@ def load_progress(
     identity: dict[str, Any],
     learning: dict[str, torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
+    statistics: dict[str, Tensor],
 ) -> Progress:
     """Continue from the newest whole checkpoint of the same training; a fresh start if there is none."""
     for place in sorted(folder.glob("step-*"), reverse=True):
@@ -78,7 +83,10 @@ def load_progress(
         if state["identity"] != identity:
             shutil.rmtree(folder)
             break
-        _restore(load_file(place / "state.safetensors"), learning, optimizer)
+        tensors = load_file(place / "state.safetensors")
+        _restore(tensors, learning, optimizer)
+        for name, value in statistics.items():
+            value.copy_(tensors[f"statistic.{name}"])
         return Progress(state["step"], state["skipped"], state["losses"])
     return Progress()
 
