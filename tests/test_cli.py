@@ -78,11 +78,11 @@ def test_a_verb_before_its_time_says_what_to_run_first(tmp_path):
 
 
 def test_a_missing_folder_and_a_missing_column(runs):
-    refused(demo(runs, "--from", "ingest", "--to", "ingest", "--set", "ingest.sources.0.dicom_dir=/nowhere/pacs"),
-            "/nowhere/pacs")  # fmt: skip
+    only = ("--from", "ingest", "--to", "ingest", "--set")
+    refused(demo(runs, *only, "ingest.sources.0.dicom_dir=/nowhere/pacs"), "/nowhere/pacs")
     columns = "{检查号: accession_number, 病案号: patient_id, 报告时间: authored_on}"
     heading = f"ingest.sources.0.tables.2.columns={columns}"
-    refused(demo(runs, "--from", "ingest", "--to", "ingest", "--set", heading), "影像报告.csv", "报告时间")
+    refused(demo(runs, *only, heading), "影像报告.csv", "报告时间")
 
 
 def test_a_missing_key_says_how_to_make_one(runs):
