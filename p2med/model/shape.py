@@ -21,8 +21,8 @@ class P2MedConfig(PretrainedConfig):
     """Shape of encoder, connector, language model and adapter.
 
     `encoder`, `connector` and `adapter` are `{"kind": plug-in file name, ...its Options}` or None;
-    `adapter` is None until a stage learns one. `report_words` are the token ids that the warm-up head
-    predicts from an image (train/objectives/report_words.py); empty: there is no such head.
+    `adapter` is None until a stage learns one. `report_words` are the token ids and `report_diseases`
+    the diseases that the warm-up heads predict from an image (train/objectives/report_words.py).
     """
 
     model_type = "p2med"
@@ -37,6 +37,7 @@ class P2MedConfig(PretrainedConfig):
         image_size: int = 336,
         image_token_id: int = 4,
         report_words: list[int] | None = None,
+        report_diseases: list[str] | None = None,
         **kwargs: Any,
     ):
         if isinstance(text_config, dict):
@@ -49,6 +50,7 @@ class P2MedConfig(PretrainedConfig):
         self.image_size = image_size
         self.image_token_id = image_token_id
         self.report_words = list(report_words or [])
+        self.report_diseases = list(report_diseases or [])
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             kwargs.setdefault(name, getattr(self.text_config, name, None))
         kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))

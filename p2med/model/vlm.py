@@ -18,7 +18,7 @@ from p2med.model.shape import P2MedConfig, plugin
 
 
 class ReportWords(nn.Module):
-    """Linear heads that say which words the report of an image has; only the warm-up stage uses them."""
+    """Linear heads that say which words and diseases an image's report has; only the warm-up uses them."""
 
     def __init__(self, words: int, encoder_width: int, connector_width: int):
         super().__init__()
@@ -46,8 +46,9 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
             self.connector = module.build(options, self.encoder.width, self.encoder.patches, width)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.report_words: nn.Module | None = None
-        if config.report_words and self.encoder is not None:
-            self.report_words = ReportWords(len(config.report_words), self.encoder.width, width)
+        targets = len(config.report_words) + len(config.report_diseases)
+        if targets and self.encoder is not None:
+            self.report_words = ReportWords(targets, self.encoder.width, width)
         self.post_init()
         if config.adapter:
             module, options = plugin("adapter", config.adapter)
@@ -70,14 +71,14 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         return self.language_model.get_output_embeddings()
 
-    def add_report_words(self, words: list[int], seed: int) -> None:
-        """Give the model the warm-up heads for these token ids; others that it had are dropped."""
-        self.config.report_words = list(words)
+    def add_report_words(self, words: list[int], diseases: list[str], seed: int) -> None:
+        """Give the model the warm-up heads for these token ids and diseases; older heads are dropped."""
+        self.config.report_words, self.config.report_diseases = list(words), list(diseases)
         self.report_words = None
-        if words and self.encoder is not None:
+        if (words or diseases) and self.encoder is not None:
             torch.manual_seed(seed)
             width = self.config.text_config.hidden_size
-            self.report_words = ReportWords(len(words), self.encoder.width, width)
+            self.report_words = ReportWords(len(words) + len(diseases), self.encoder.width, width)
 
     # ---------------------------------------------------------------- images
 

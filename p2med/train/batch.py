@@ -24,7 +24,8 @@ class Batch:
 
     input_ids int64[B, T], padded at the end; attention_mask bool[B, T]; learned bool[B, T].
     pixel_values float32[N, D, H, W] or features float32[N, D, P, C], slices int64[N] for the images.
-    image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each round.
+    image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each round,
+    conclusions: the text of its last section.
     """
 
     input_ids: Tensor
@@ -35,6 +36,7 @@ class Batch:
     slices: Tensor | None
     image_rounds: Tensor
     answers: list[tuple[int, ...]]
+    conclusions: list[str]
     step_learned: int
     step_tokens: int
     step_rounds: int
@@ -76,7 +78,7 @@ class Batcher:
             learned[row, :n] = torch.from_numpy(e.learned)
         volumes = [v for e in examples for v in e.volumes]
         pixels, features, slices = self._images(volumes)
-        rounds, answers = _rounds(examples)
+        rounds, answers, conclusions = _rounds(examples)
         return Batch(
             input_ids=ids.to(self._device),
             attention_mask=mask.to(self._device),
@@ -86,6 +88,7 @@ class Batcher:
             slices=slices,
             image_rounds=torch.tensor(rounds, dtype=torch.int64, device=self._device),
             answers=answers,
+            conclusions=conclusions,
             step_learned=max(1, learned_tokens(step_examples)),
             step_tokens=sum(len(e.input_ids) - 1 for e in step_examples),
             step_rounds=max(1, sum(e.rounds for e in step_examples)),
@@ -118,15 +121,17 @@ class Batcher:
         return found
 
 
-def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...]]]:
+def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...]], list[str]]:
     """Number the rounds with images over the batch."""
     rounds: list[int] = []
     answers: list[tuple[int, ...]] = []
+    conclusions: list[str] = []
     for e in examples:
         numbers: dict[int, int] = {}
         for r in e.image_rounds:
             if r not in numbers:
                 numbers[r] = len(answers)
                 answers.append(e.answers[r] if r < len(e.answers) else ())
+                conclusions.append(e.conclusions[r] if r < len(e.conclusions) else "")
             rounds.append(numbers[r])
-    return rounds, answers
+    return rounds, answers, conclusions

@@ -25,6 +25,8 @@ class Example:
     volumes: tuple[Volume, ...]
     image_rounds: tuple[int, ...]
     answers: tuple[tuple[int, ...], ...]
+    conclusions: tuple[str, ...]  # of every round, the answer's last section
+    diseases: tuple[str, ...]  # of the case
 
     @property
     def rounds(self) -> int:
@@ -74,6 +76,10 @@ def prepare_examples(
                 volumes=conversation.volumes,
                 image_rounds=tuple(encoded.image_rounds),
                 answers=tuple(map(tuple, encoded.answers)) if conversation.has_image else (),
+                conclusions=tuple(
+                    t.text.rpartition("]")[2] for t in conversation.turns if t.role == "assistant"
+                ),
+                diseases=conversation.diseases,
             )
         )
     return examples, rejected

@@ -87,10 +87,10 @@ def _train_stage(
         learns_text=bool({"llm", "adapter"} & set(stage.learn)),
         task_weights=stage.task_weights,
     )
-    if hasattr(objective, "words"):
-        model.add_report_words(objective.words(examples), seed=section.seed)
+    if hasattr(objective, "targets"):
+        model.add_report_words(*objective.targets(examples), seed=section.seed)
     model.to(device)
-    learn_only(model, stage.learn, heads=hasattr(objective, "words"))
+    learn_only(model, stage.learn, heads=hasattr(objective, "targets"))
     batcher = Batcher(
         model,
         load=lambda volume: store.read_volume(volume.path, root),
@@ -118,7 +118,7 @@ def _train_stage(
         "conversations": {"entered": len(conversations), "passed": len(examples), "rejected": len(rejected)},
         "rejected_reasons": reasons,
     }
-    losses = "".join(json.dumps(x) + "\n" for x in progress.losses).encode()
+    losses = "".join(json.dumps(x, sort_keys=True) + "\n" for x in progress.losses).encode()
     save_checkpoint(
         folder / stage.stage,
         model,

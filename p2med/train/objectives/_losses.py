@@ -43,12 +43,13 @@ def next_token_loss(
 
 
 def report_words_loss(model: P2MedForConditionalGeneration, batch: Batch, seen: Seen | None) -> Tensor:
-    """Does the report of a round's images have each of the words?  Binary cross-entropy of both heads.
+    """Does the report of a round's images have each word, its conclusion each disease?
 
-    Features are pooled by mean and maximum over the real slices' patches, connector tokens by mean; a
-    round with several images takes the mean of theirs.
+    Mean binary cross-entropy over words plus that over diseases, of both heads. Features are pooled by
+    mean and maximum over the real slices' patches, connector tokens by mean; of a round's images the one
+    that shows most decides.
     """
-    words = model.config.report_words
+    words, diseases = model.config.report_words, model.config.report_diseases
     if seen is None or model.report_words is None or batch.slices is None:
         return torch.zeros((), device=batch.input_ids.device)
     depth = seen.features.shape[1]
@@ -58,14 +59,20 @@ def report_words_loss(model: P2MedForConditionalGeneration, batch: Batch, seen: 
     peak = seen.features.masked_fill(~real[:, :, None, None], float("-inf")).amax((1, 2))
     heads = model.report_words
     logits = [heads.from_features(torch.cat([mean, peak], dim=-1)), heads.from_tokens(seen.tokens.mean(1))]
-    targets = torch.zeros(len(batch.answers), len(words))
-    place = {word: n for n, word in enumerate(words)}
-    for row, answer in enumerate(batch.answers):
-        for token in set(answer):
-            if token in place:
-                targets[row, place[token]] = 1.0
-    targets = targets.to(batch.input_ids.device)
-    belongs = F.one_hot(batch.image_rounds, len(batch.answers)).T.to(mean.dtype)
-    belongs = belongs / belongs.sum(1, keepdim=True)
-    losses = [F.binary_cross_entropy_with_logits(belongs @ x, targets, reduction="sum") for x in logits]
-    return torch.stack(losses).sum() / (batch.step_rounds * len(words))
+    targets = _targets(batch, words, diseases).to(mean.device)
+    scale = torch.tensor([1 / max(1, len(words))] * len(words) + [1 / max(1, len(diseases))] * len(diseases))
+    total = torch.zeros((), device=mean.device)
+    for each in logits:
+        rounds = [each[batch.image_rounds == r].amax(0) for r in range(len(batch.answers))]
+        loss = F.binary_cross_entropy_with_logits(torch.stack(rounds), targets, reduction="none")
+        total = total + (loss * scale.to(mean.device)).sum()
+    return total / batch.step_rounds
+
+
+def _targets(batch: Batch, words: list[int], diseases: list[str]) -> Tensor:
+    """float[R, words + diseases] of 0 and 1."""
+    rows = []
+    for answer, conclusion in zip(batch.answers, batch.conclusions, strict=True):
+        said = set(answer)
+        rows.append([float(w in said) for w in words] + [float(d in conclusion) for d in diseases])
+    return torch.tensor(rows)

@@ -1,8 +1,9 @@
 """Learn to see from the reports: which of their words hold for an image (ours; stands for CLIP's weights).
 
 The paper's encoder comes pretrained. One that starts from random weights gets too little to go on from
-next-token loss alone, so a linear head predicts which tokens the report of the round has (a bag of
-words, as in Joulin et al. 2016, arXiv:1511.02251). The labels are those of each round, not of the visit.
+next-token loss alone, so linear heads predict which tokens the report of the round has (a bag of words,
+as in Joulin et al. 2016, arXiv:1511.02251) and which diseases its last section, the impression, names.
+The labels are those of each round, not of the visit.
 """
 
 from collections import Counter
@@ -20,17 +21,20 @@ RAREST, COMMONEST = 0.02, 0.95
 """Share of the rounds that must have a word: rarer ones cannot be learned, commoner ones say nothing."""
 
 
-def words(examples: Sequence[Example]) -> list[int]:
-    """The token ids to predict, the most balanced first, in ascending order."""
+def targets(examples: Sequence[Example]) -> tuple[list[int], list[str]]:
+    """What to predict: token ids, the most balanced first, then sorted; and diseases, sorted."""
     counts: Counter[int] = Counter()
+    named: Counter[str] = Counter()
+    known = sorted({d for e in examples for d in e.diseases})
     rounds = 0
     for e in examples:
         for r in sorted(set(e.image_rounds)):
             rounds += 1
             counts.update(set(e.answers[r]))
+            named.update(d for d in known if d in e.conclusions[r])
     fit = [t for t, n in counts.items() if RAREST * rounds <= n <= COMMONEST * rounds]
     fit.sort(key=lambda t: (abs(counts[t] - rounds / 2), t))
-    return sorted(fit[:AT_MOST])
+    return sorted(fit[:AT_MOST]), [d for d in known if RAREST * rounds <= named[d] <= COMMONEST * rounds]
 
 
 def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
