@@ -21,6 +21,8 @@ ANSWER = 0.1
 DROPOUT = 0.1
 PROMPT_WEIGHT = 0.3
 """Weight of predicting the prompt's own words: it is where the dialogue's language is learned from."""
+PROMPT_SAMPLED = 0.25
+"""Share of the prompt's tokens that are predicted in a step: the vocabulary's logits are dear."""
 UNKNOWN_ID = 0
 """`<unk>` of every sentencepiece LLaMA tokenizer (model/tokenizer.py)."""
 
@@ -46,12 +48,13 @@ def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
     )
     states = F.dropout(out.last_hidden_state, DROPOUT)[:, :-1]
     answer = batch.learned[:, 1:]
-    prompt = text[:, 1:] & ~answer
+    sampled = (torch.rand(answer.shape) < PROMPT_SAMPLED).to(answer.device)
+    prompt = text[:, 1:] & ~answer & sampled
     wanted = batch.input_ids[:, 1:]
 
     def summed(where: Tensor) -> Tensor:
         logits = model.get_output_embeddings()(states[where])
         return F.cross_entropy(logits.float(), wanted[where], reduction="sum")
 
-    prompt_total = max(1, batch.step_tokens - batch.step_learned)
+    prompt_total = max(1, batch.step_tokens - batch.step_learned) * PROMPT_SAMPLED
     return summed(answer) / batch.step_learned + PROMPT_WEIGHT * summed(prompt) / prompt_total
