@@ -22,7 +22,7 @@ Pixels = Callable[[Volume], np.ndarray]
 class Batch:
     """One forward pass. Sums are divided by the totals of the whole step, so that 8 x 1 learns like 1 x 8.
 
-    input_ids int64[B, T], padded at the end; attention_mask bool[B, T]; learned bool[B, T].
+    input_ids int64[B, T], padded at the end; attention_mask, learned, noise bool[B, T].
     pixel_values float32[N, D, H, W] or features float32[N, D, P, C], slices int64[N] for the images.
     image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each round,
     conclusions: the text of its last section.
@@ -31,6 +31,7 @@ class Batch:
     input_ids: Tensor
     attention_mask: Tensor
     learned: Tensor
+    noise: Tensor
     pixel_values: Tensor | None
     features: Tensor | None
     slices: Tensor | None
@@ -71,11 +72,14 @@ class Batcher:
         ids = torch.full((len(examples), width), self._pad_id)
         mask = torch.zeros(len(examples), width, dtype=torch.bool)
         learned = torch.zeros(len(examples), width, dtype=torch.bool)
+        noise = torch.zeros(len(examples), width, dtype=torch.bool)
         for row, e in enumerate(examples):
             n = len(e.input_ids)
             ids[row, :n] = torch.from_numpy(e.input_ids.astype(np.int64))
             mask[row, :n] = True
             learned[row, :n] = torch.from_numpy(e.learned)
+            if e.noise is not None:
+                noise[row, :n] = torch.from_numpy(e.noise)
         volumes = [v for e in examples for v in e.volumes]
         pixels, features, slices = self._images(volumes)
         rounds, answers, conclusions = _rounds(examples)
@@ -83,6 +87,7 @@ class Batcher:
             input_ids=ids.to(self._device),
             attention_mask=mask.to(self._device),
             learned=learned.to(self._device),
+            noise=noise.to(self._device),
             pixel_values=pixels,
             features=features,
             slices=slices,

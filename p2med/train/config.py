@@ -42,6 +42,8 @@ class StageConfig(Frozen):
     """How often a task's conversations are drawn; 1 when not named, 0 leaves it out."""
     augment: bool | AugmentConfig = False
     """Change training images a little: true for the default ranges, or the ranges themselves."""
+    history_noise: float = Field(0.0, ge=0, le=1)
+    """Share of the conversations of several rounds whose earlier answers become noise (history.py; ours)."""
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
     seed: int = 0
 

@@ -27,6 +27,7 @@ class Example:
     answers: tuple[tuple[int, ...], ...]
     conclusions: tuple[str, ...]  # of every round, the answer's last section
     diseases: tuple[str, ...]  # of the case
+    noise: np.ndarray | None = None  # bool[T], tokens put there by history.py; None: no such token
 
     @property
     def rounds(self) -> int:

@@ -21,6 +21,7 @@ from p2med.progress import say, track
 from p2med.train.batch import Batch, Batcher
 from p2med.train.config import StageConfig
 from p2med.train.examples import Example
+from p2med.train.history import with_noisy_history
 from p2med.train.plan import Plan, learning_rate
 from p2med.train.resume import Progress, load_progress, save_progress
 
@@ -87,7 +88,12 @@ class Loop:
         return progress
 
     def _step(self, step: int, progress: Progress) -> tuple[dict[str, Any], int]:
-        chosen = [self.examples[i] for i in self.plan.batch(step)]
+        random = np.random.default_rng([self.stage.seed, step, 0xB00C])
+        words = self.model.config.text_config.vocab_size
+        chosen = [
+            with_noisy_history(self.examples[i], self.stage.history_noise, words, random)
+            for i in self.plan.batch(step)
+        ]
         rate = learning_rate(step, self.plan.steps, self.stage)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -8,8 +8,8 @@ from p2med.train.objectives._losses import look, next_token_loss
 
 
 def text_tokens(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
-    """bool[B, T]: neither padding nor an image token."""
-    return batch.attention_mask & (batch.input_ids != model.config.image_token_id)
+    """bool[B, T]: neither padding nor an image token nor noise."""
+    return batch.attention_mask & (batch.input_ids != model.config.image_token_id) & ~batch.noise
 
 
 def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
