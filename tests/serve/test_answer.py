@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import png
+from small_server import png
 from PIL import Image
 
 from p2med.errors import P2MedError

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
-from conftest import data_url, png
+from small_server import data_url, png
 
 ASK = [{"role": "user", "content": "患儿咳嗽3天，请作出诊断。"}]
 

@@ -65,6 +65,7 @@ def test_a_record_without_a_report_is_rejected(tmp_path):
         (gzip.compress(b"[1, 2]\n"), "record_incomplete"),
         (gzip.compress(b'{"image": "a.jpg"}\n' * 500)[:-12], "record"),
     ],
+    ids=["no gzip", "no report", "no json", "a list", "cut off"],
 )
 def test_broken_records_are_named(tmp_path, content, reason):
     (tmp_path / "r.jsonl.gz").write_bytes(content)
