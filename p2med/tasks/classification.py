@@ -20,12 +20,13 @@ class Classification(Task):
     def ask(self, question: Question, language: Language = "zh") -> Turn:
         if len(question.options) < 2:
             raise ValueError("classification needs at least two options (--labels 正常,肺炎)")
+        # The options' script decides, so that an option set is asked in the form in which it was taught.
+        language = "en" if all(o.isascii() for o in question.options) else "zh"
         asked = question.question or DEFAULT_QUESTION[language]
-        listed = (
-            "可选：" + "、".join(question.options)
-            if language == "zh"
-            else "Options: " + ", ".join(question.options)
-        )
+        if language == "en":
+            listed = " Options: " + ", ".join(question.options)
+        else:
+            listed = "可选：" + "、".join(question.options)
         return user(*(image(v) for v in question.volumes), text(f"{asked}{listed}"))
 
     def conversations(self, case: Case, language: Language = "zh") -> Iterator[Conversation]:
