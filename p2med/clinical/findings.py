@@ -64,7 +64,7 @@ class Finding:
 
 def extract_findings(text: str) -> tuple[str, ...]:
     """Affirmed findings as comparable words, sorted: `name:side` and `name:side+zone`, or only `name`."""
-    words = set()
+    words: set[str] = set()
     for f in read_findings(text):
         words.update(f"{f.name}:{side}" for side in f.sides)
         words.update(f"{f.name}:{side}{zone}" for side, zone in f.zones)
@@ -109,7 +109,8 @@ def _is_negated(before: str) -> bool:
 
 
 def _placed(name: str, sites: list[re.Match[str]]) -> Finding:
-    sides, zones = set(), set()
+    sides: set[str] = set()
+    zones: set[tuple[str, str]] = set()
     for site in sites:
         both = ("左", "右") if site[1] in "双两" else (site[1],)
         sides.update(both)

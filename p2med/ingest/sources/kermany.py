@@ -13,7 +13,6 @@ import gzip
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -31,7 +30,6 @@ from p2med.schema.identified import (
 from p2med.schema.terms import Modality, RecordKind, Section
 from p2med.store import Rejected, resolve
 
-Kind = Literal["normal", "bacteria", "virus"]
 COLUMNS = ("file", "subtype", "patient", "sha1")
 
 # What each kind is called. `subtype` asks only of those that are ill.
@@ -76,7 +74,8 @@ class Options(Frozen):
 
 class Film(Frozen):
     file: str
-    kind: Kind
+    kind: str
+    """normal, bacteria or virus."""
     patient: str
     sha1: str
 
@@ -120,9 +119,9 @@ def _films(path: Path) -> Iterator[Film]:
         raise DataError("table_unreadable", f"{path}: {type(error).__name__}; is it whole?") from None
 
 
-def _held_out(patients: set[tuple[Kind, str]], options: Options) -> set[tuple[Kind, str]]:
+def _held_out(patients: set[tuple[str, str]], options: Options) -> set[tuple[str, str]]:
     """The same share of the patients of each kind, in the order of a hash."""
-    found: set[tuple[Kind, str]] = set()
+    found: set[tuple[str, str]] = set()
     for kind in REPORTS:
         ordered = sorted(
             (p for p in patients if p[0] == kind), key=lambda p: _number(options.seed, p[0], p[1])

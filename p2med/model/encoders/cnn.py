@@ -3,7 +3,7 @@
 float[M, H, W] in [0, 1]  ->  stem /4, then one halving a stage  ->  float[M, P, C]
 96 px with three stages: 24 x 24, 12 x 12, 6 x 6  ->  36 patches.
 Group normalisation by default: an image's features never depend on its neighbours in a training batch. Batch
-normalisation (`norm: batch`) learnt a little faster on real films (bench/real_images.md), if batches are mixed.
+normalisation (`norm: batch`) learnt a little faster on real films (bench/real_images.md).
 """
 
 import math
