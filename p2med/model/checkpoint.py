@@ -62,7 +62,7 @@ def save_checkpoint(
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(temporary)
     processor.save_pretrained(temporary)
-    save_file(weights_of(model), temporary / "model.safetensors", metadata={"format": "pt"})
+    write_tensors(weights_of(model), temporary / "model.safetensors")
     (temporary / "tokenizer.model").write_bytes(tokenizer_model)
     (temporary / "image_spec.json").write_text(_json(image_spec.model_dump(mode="json")), encoding="utf-8")
     (temporary / "stage.json").write_text(_json(stage), encoding="utf-8")
@@ -70,6 +70,19 @@ def save_checkpoint(
         (temporary / name).write_bytes(content)
     seal(temporary)
     replace_folder(temporary, folder)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file.
+
+    Raises:
+      ModelError: the disk is full or refuses; safetensors hides the system's error in its own.
+    """
+    try:
+        save_file(dict(tensors), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        words = str(error).splitlines()[0]
+        raise ModelError(f"{path} cannot be written ({words}); free some space and run it again") from None
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from p2med.errors import ModelError
-from p2med.model.checkpoint import check_seal, replace_folder, seal
+from p2med.model.checkpoint import check_seal, replace_folder, seal, write_tensors
 from p2med.progress import say
 from p2med.store import write_json
 
@@ -51,7 +51,7 @@ def save_progress(
             tensors[f"{key}.{name}"] = value.detach().contiguous().cpu()
     for name, value in statistics.items():
         tensors[f"statistic.{name}"] = value.detach().contiguous().cpu()
-    save_file(tensors, temporary / "state.safetensors")
+    write_tensors(tensors, temporary / "state.safetensors")
     state = {
         "identity": identity,
         "step": progress.step,

@@ -1,7 +1,9 @@
 """A checkpoint is whole or refused, in one line that names what is wrong."""
 
 import json
+import resource
 import shutil
+import signal
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from p2med.model.checkpoint import (
     resolve_checkpoint,
     save_checkpoint,
     seal,
+    write_tensors,
 )
 
 
@@ -126,3 +129,17 @@ def test_an_older_folder_is_replaced_whole(tmp_path):
     assert (tmp_path / "place" / "file").read_text() == "2"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["place"]
     check_seal(tmp_path / "place")
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path):
+    with pytest.raises(ModelError, match="cannot be written.*free some space") as error:
+        write_tensors({"a": torch.zeros(9)}, tmp_path / "no_such_folder" / "model.safetensors")
+    assert "\n" not in str(error.value)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+    try:
+        with pytest.raises((ModelError, OSError)):
+            write_tensors({"a": torch.zeros(9000)}, tmp_path / "model.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
