@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from small_server import png
 from PIL import Image
+from small_server import png
 
 from p2med.errors import P2MedError
 from p2med.serve.answer import answer
