@@ -1,5 +1,6 @@
 """The server: OpenAI-compatible chat, and the tasks by name. Nothing of a request's content is logged."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,8 @@ from p2med.serve.worker import RETRY_AFTER_SECONDS, Job, Worker
 from p2med.tasks.base import Question
 
 MIB = 1024 * 1024
+LOOK_EVERY_SECONDS = 0.25
+"""How often a waiting request is checked for a client that left."""
 
 
 def create_app(generator: Generator, config: ServeConfig, model_name: str = "p2med") -> FastAPI:
@@ -50,7 +53,9 @@ def create_app(generator: Generator, config: ServeConfig, model_name: str = "p2m
     async def task(name: str, request: Request) -> dict[str, Any]:
         _check_key(request, config)
         asked = _parse(TaskRequest, await _body(request, config))
-        return await _one(worker, lambda _: iter([_answer_task(generator, config, name, asked)]))
+        return await _one(
+            request, worker, lambda left: iter([_answer_task(generator, config, name, asked, left)])
+        )
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Any:
@@ -60,7 +65,7 @@ def create_app(generator: Generator, config: ServeConfig, model_name: str = "p2m
             message = f"there is no model {asked.model!r}; this server has {model_name!r}"
             raise ApiError(404, message, "model_not_found", "model")
         if not asked.stream:
-            return await _one(worker, lambda stopped: _chat_whole(generator, config, asked, stopped))
+            return await _one(request, worker, lambda left: _chat_whole(generator, config, asked, left))
         pieces = worker.run(lambda stopped: _chat_stream(generator, config, asked, stopped))
         # The first piece is awaited here, so that a fault is still an error status and not a broken stream.
         first = await anext(pieces)
@@ -116,7 +121,9 @@ def _chat_stream(
         yield reply.usage_chunk(usage)
 
 
-def _answer_task(generator: Generator, config: ServeConfig, name: str, asked: TaskRequest) -> dict[str, Any]:
+def _answer_task(
+    generator: Generator, config: ServeConfig, name: str, asked: TaskRequest, stopped: Any
+) -> dict[str, Any]:
     try:
         task = find_task(name)
     except RecipeError as error:
@@ -136,14 +143,15 @@ def _answer_task(generator: Generator, config: ServeConfig, name: str, asked: Ta
         conversation = make_conversation(task, question, asked.language, name)
     except DataError as error:
         raise ApiError(400, error.detail, error.reason) from None
+    if len(conversation.volumes) != len(images):
+        raise ApiError(400, f"{name} takes no image; leave `images` out", "image_for_text_task", "images")
     check_length(conversation, generator)
     if conversation.options:
         chances = generator.probabilities([conversation], memory.load)[0]
         return answer_object("answer", task, max(chances, key=lambda o: chances[o]), chances)
     most = _most(config, asked.max_tokens)
-    return answer_object(
-        "answer", task, generator.answer([conversation], memory.load, max_new_tokens=most)[0]
-    )
+    said = generator.stream(conversation, memory.load, max_new_tokens=most, cancelled=stopped)
+    return answer_object("answer", task, "".join(said))
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -161,10 +169,16 @@ def _describe(name: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- HTTP
 
 
-async def _one(worker: Worker, job: Job) -> Any:
-    async for piece in worker.run(job):
-        return piece
-    raise ApiError(500, "the answer did not come", "no_answer")
+async def _one(request: Request, worker: Worker, job: Job) -> Any:
+    """The job's only piece; a client that leaves cancels it."""
+    answer = asyncio.ensure_future(anext(worker.run(job)))
+    try:
+        while not (await asyncio.wait({answer}, timeout=LOOK_EVERY_SECONDS))[0]:
+            if await request.is_disconnected():
+                raise ApiError(499, "the client left", "client_left")
+        return answer.result()
+    finally:
+        answer.cancel()
 
 
 async def _events(first: Any, pieces: AsyncIterator[Any]) -> AsyncIterator[str]:
@@ -213,6 +227,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ModelError)
     async def model_error(_: Request, error: ModelError) -> JSONResponse:
         return JSONResponse(ApiError(400, str(error), "does_not_fit").body(), 400)
+
+    @app.exception_handler(Exception)
+    async def fault(_: Request, error: Exception) -> JSONResponse:
+        body = ApiError(500, f"the server failed ({type(error).__name__})", "server_error").body()
+        return JSONResponse(body, 500)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:

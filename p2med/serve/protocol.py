@@ -48,6 +48,9 @@ class ChatRequest(BaseModel):
     functions: None = None
     response_format: None = None
     logprobs: Literal[False] | None = None
+    logit_bias: None = None
+    frequency_penalty: float | None = Field(None, ge=0, le=0)
+    presence_penalty: float | None = Field(None, ge=0, le=0)
 
     @property
     def stops(self) -> list[str]:

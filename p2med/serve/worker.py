@@ -72,8 +72,9 @@ class Worker:
                         if ticket.cancelled.is_set():
                             break
                 ticket.put("end", None)
-            except Exception as error:  # the thread must outlive any one request
-                ticket.put("error", error)
+            except BaseException as error:  # a decoder's panic is no Exception; the thread outlives it too
+                known = isinstance(error, Exception)
+                ticket.put("error", error if known else RuntimeError(type(error).__name__))
             finally:
                 with self._lock:
                     self._count -= 1

@@ -1,6 +1,8 @@
 """The server, over loopback, through the official OpenAI client."""
 
+import asyncio
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -9,6 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 from small_server import data_url, png
+
+from p2med.serve.app import _one
+from p2med.serve.protocol import ApiError
+from p2med.serve.worker import Worker
 
 ASK = [{"role": "user", "content": "患儿咳嗽3天，请作出诊断。"}]
 
@@ -94,6 +100,7 @@ BAD = [
     ({"temperature": 9}, 400, "invalid_value"),
     ({"max_tokens": 0}, 400, "invalid_value"),
     ({"tools": [{"type": "function"}]}, 400, "invalid_value"),
+    ({"frequency_penalty": 1.5}, 400, "invalid_value"),
     ({"messages": with_image("https://example.org/a.png")}, 400, "image_url"),
     ({"messages": with_image("data:image/png;base64,!!!")}, 400, "image_url"),
     ({"messages": with_image(data_url(b"no picture"))}, 400, "image_unreadable"),
@@ -141,6 +148,53 @@ def test_a_text_model_refuses_images_instead_of_dropping_them(text_server):
     body = {"model": "p2med", "messages": with_image(data_url(png()))}
     status, reply = post(text_server, "/v1/chat/completions", body, key="geheim")
     assert (status, reply["error"]["code"]) == (400, "image_for_text_model")
+
+
+def test_a_text_task_refuses_images_instead_of_dropping_them(server):
+    sections = {"主诉": "咳嗽3天", "现病史": "发热", "体格检查": "神清"}
+    body = {"sections": sections, "images": [data_url(png())]}
+    status, reply = post(server, "/v1/tasks/outpatient_record", body)
+    assert (status, reply["error"]["code"]) == (400, "image_for_text_task")
+
+
+def test_a_fault_of_a_job_neither_stops_the_worker_nor_loses_its_place():
+    class Panic(BaseException):
+        """What a Rust decoder raises."""
+
+    def broken(_):
+        raise Panic
+        yield
+
+    async def both() -> str:
+        worker = Worker(max_waiting=0)
+        with pytest.raises(RuntimeError, match="Panic"):
+            await anext(worker.run(broken))
+        while worker.busy:
+            await asyncio.sleep(0.01)
+        return await anext(worker.run(lambda _: iter(["well"])))
+
+    assert asyncio.run(both()) == "well"
+
+
+def test_leaving_without_streaming_stops_the_generation():
+    stopped = threading.Event()
+
+    def endless(left):
+        while not left():
+            time.sleep(0.01)
+        stopped.set()
+        yield "late"
+
+    class Gone:
+        async def is_disconnected(self) -> bool:
+            return True
+
+    async def leave() -> None:
+        with pytest.raises(ApiError):
+            await _one(Gone(), Worker(max_waiting=0), endless)
+
+    asyncio.run(leave())
+    assert stopped.wait(5)
 
 
 def test_the_key_is_asked_for(text_server):
