@@ -196,7 +196,10 @@ async def _body(request: Request, config: ServeConfig) -> Any:
         if len(content) > config.max_body_mib * MIB:
             raise ApiError(413, f"the request is larger than {config.max_body_mib:g} MiB", "too_large")
     try:
-        return json.loads(bytes(content))
+        value = json.loads(bytes(content))
+        if b"\\u" in content:  # half of a surrogate pair is JSON, and no text
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError):
         raise ApiError(400, "the body is not valid JSON", "invalid_json") from None
 

@@ -1,8 +1,10 @@
 """The requests that the server takes: OpenAI's chat completions (the part that fits) and tasks."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Text = Annotated[str, Field(min_length=1)]
 
 
 class ImageUrl(BaseModel):
@@ -40,9 +42,9 @@ class ChatRequest(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
-    seed: int = 0
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
     n: Literal[1] = 1
-    stop: str | list[str] | None = None
+    stop: Text | list[Text] | None = None
     tools: None = None
     tool_choice: None = None
     functions: None = None
@@ -63,10 +65,17 @@ class TaskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     sections: dict[str, str] = {}
     question: str | None = None
-    options: list[str] = []
+    options: list[Text] = []
     images: list[str] = []
     language: Literal["zh", "en"] = "zh"
     max_tokens: int | None = Field(None, ge=1)
+
+    @field_validator("options")
+    @classmethod
+    def _differ(cls, options: list[str]) -> list[str]:
+        if len(set(options)) < len(options):
+            raise ValueError("the options must differ")
+        return options
 
 
 class ApiError(Exception):

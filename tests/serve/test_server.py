@@ -101,6 +101,9 @@ BAD = [
     ({"max_tokens": 0}, 400, "invalid_value"),
     ({"tools": [{"type": "function"}]}, 400, "invalid_value"),
     ({"frequency_penalty": 1.5}, 400, "invalid_value"),
+    ({"seed": 2**70}, 400, "invalid_value"),
+    ({"stop": ""}, 400, "invalid_value"),
+    ({"messages": [{"role": "user", "content": "\ud800"}]}, 400, "invalid_json"),
     ({"messages": with_image("https://example.org/a.png")}, 400, "image_url"),
     ({"messages": with_image("data:image/png;base64,!!!")}, 400, "image_url"),
     ({"messages": with_image(data_url(b"no picture"))}, 400, "image_unreadable"),
@@ -140,6 +143,7 @@ def test_what_a_task_lacks_is_named(server):
     assert post(server, "/v1/tasks/outpatient_record", {"sections": {"血型": "A"}})[0] == 400
     assert post(server, "/v1/tasks/xray_report", {})[0] == 400
     assert post(server, "/v1/tasks/classification", {"options": ["正常"]})[0] == 400
+    assert post(server, "/v1/tasks/classification", {"options": ["正常", "正常"]})[0] == 400
     status, reply = post(server, "/v1/tasks/nothing", {})
     assert status == 404 and "outpatient_record" in reply["error"]["message"]
 
