@@ -40,6 +40,8 @@ class LlmConfig(Frozen):
     num_attention_heads: int = Field(32, ge=1)
     max_position_embeddings: int = Field(4096, ge=64)
     tie_word_embeddings: bool = False
+    initializer_range: float = Field(0.02, gt=0)
+    """Spread of fresh weights. LLaMA's 0.02 suits wide models; narrow ones want about 1/sqrt(width)."""
 
 
 class ModelSection(Frozen):

@@ -24,7 +24,7 @@ LINES_AT_MOST = 0.8
 WORDS_AT_MOST = 0.1
 """The same for the words that are hidden in what is left."""
 ANSWER_WORDS = 0.1
-SECTIONS = 0.4
+SECTIONS = 0.3
 """Share of the answer's sections that are hidden; one, drawn at random, never is."""
 DROPOUT = 0.1
 UNKNOWN_ID, NEWLINE_ID = 0, 5
