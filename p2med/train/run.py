@@ -11,20 +11,20 @@ from typing import Any
 
 import torch
 
-from p2med import __version__, plugins, store
+from p2med import plugins, store
 from p2med.errors import ModelError, RecipeError
 from p2med.imaging.spec import ImageSpec
 from p2med.model.build import add_adapter, build, build_tokenizer
-from p2med.model.checkpoint import DIGESTS, STAGES, Checkpoint, check_seal, load_checkpoint, save_checkpoint
+from p2med.model.checkpoint import STAGES, Checkpoint, load_checkpoint, save_checkpoint
 from p2med.model.config import ModelSection
 from p2med.progress import say
 from p2med.schema.conversation import Conversation
-from p2med.store import Count, Manifest
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.examples import prepare_examples
 from p2med.train.freeze import learn_only
 from p2med.train.loop import Loop
+from p2med.train.record import identity_of, is_finished, write_manifest
 
 CODE = ("train", "model", "schema", "store.py", "files.py")
 
@@ -47,8 +47,9 @@ def run(
     previous: Path | None = None
     for entry in config.stages:
         place = folder / entry.stage
-        identity = _identity(config, model, image, entry, mix, previous)
-        if _is_finished(place, identity):
+        identity = identity_of(config, model, image, entry, mix, previous)
+        if is_finished(place, identity):
+            _sweep(place)
             say(f"train {entry.stage}: up to date")
         elif stage in (None, entry.stage):
             (folder / "manifest.json").unlink(missing_ok=True)
@@ -57,7 +58,7 @@ def run(
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
         previous = place
     if stage is None:
-        _write_manifest(config, folder, mix)
+        write_manifest(config, folder, mix)
 
 
 def _train_stage(
@@ -128,13 +129,19 @@ def _train_stage(
         made_by,
         extra={"losses.jsonl": losses},
     )
-    shutil.rmtree(steps, ignore_errors=True)
+    _sweep(folder / stage.stage)
     last = [x["loss"] for x in progress.losses[-20:] if x["loss"] is not None]
     mean = f"{sum(last) / len(last):.3f}" if last else "none finite"
     say(
         f"train {stage.stage}: {progress.step} steps, loss of the last {len(last)}: {mean}, "
         f"{progress.skipped} steps skipped, {len(rejected)} conversations left out"
     )
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a finished stage no longer needs, and what a kill just before this left of it."""
+    for suffix in ("steps", "writing", "old"):
+        shutil.rmtree(place.with_name(f".{place.name}.{suffix}"), ignore_errors=True)
 
 
 def _fresh(config: TrainConfig, section: ModelSection, image: ImageSpec, mix: Path) -> Checkpoint:
@@ -150,57 +157,6 @@ def _fresh(config: TrainConfig, section: ModelSection, image: ImageSpec, mix: Pa
     return Checkpoint(mix, model, processor, tokenizer_model, image, {})
 
 
-def _identity(
-    config: TrainConfig,
-    model: ModelSection,
-    image: ImageSpec,
-    stage: StageConfig,
-    mix: Path,
-    previous: Path | None,
-) -> dict[str, Any]:
-    """Everything that decides a stage's weights, beside threads and device."""
-    return {
-        "version": __version__,
-        "code": store.code_digest(*CODE),
-        "stage": stage.model_dump(mode="json"),
-        "dtype": config.dtype,
-        "model": model.model_dump(mode="json"),
-        "image": image.model_dump(mode="json"),
-        "mix": store.sha256_of(mix / "manifest.json"),
-        "previous": store.sha256_of(previous / DIGESTS) if previous else None,
-    }
-
-
-def _is_finished(place: Path, identity: dict[str, Any]) -> bool:
-    try:
-        check_seal(place)
-        return json.loads((place / "stage.json").read_bytes())["identity"] == identity
-    except (ModelError, OSError, ValueError, KeyError):
-        return False
-
-
 def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / STAGES).exists():
         raise ModelError(f"{folder} holds files that p2med did not write; move them or choose another --runs")
-
-
-def _write_manifest(config: TrainConfig, folder: Path, mix: Path) -> None:
-    counts, reasons, notes = {}, {}, {}
-    for stage in config.stages:
-        made_by = json.loads((folder / stage.stage / "stage.json").read_bytes())
-        noun = f"conversation_{stage.stage}"
-        counts[noun] = Count(**made_by["conversations"])
-        reasons[noun] = made_by["rejected_reasons"]
-        notes[stage.stage] = {k: made_by[k] for k in ("steps", "skipped_steps", "threads", "device")}
-    manifest = Manifest(
-        verb="train",
-        version=__version__,
-        code=store.code_digest(*CODE),
-        section=config.model_dump(mode="json"),
-        inputs={"mix": store.sha256_of(mix / "manifest.json")},
-        counts=counts,
-        rejected_reasons=reasons,
-        notes=notes,
-        files={f"{s.stage}/{DIGESTS}": store.sha256_of(folder / s.stage / DIGESTS) for s in config.stages},
-    )
-    store.write_json(folder / "manifest.json", manifest.model_dump(mode="json"))

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import random
 import shutil
 import signal
@@ -119,7 +118,7 @@ def test_killed_at_any_time_and_started_again_it_ends_with_the_same_bytes(whole,
         while not (root / "5_train" / moment).exists() and process.is_alive():
             assert time.monotonic() < deadline
         time.sleep(delays.uniform(0, 0.01))
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # SIGKILL
         process.join()
         killed.append(process.exitcode == -signal.SIGKILL)
     assert sum(killed) >= 4  # a moment may be too short to be caught
