@@ -32,6 +32,7 @@ from p2med.tasks.base import Language, Question, Task
 
 PICTURES = {".png", ".jpg", ".jpeg"}
 LANGUAGES = ("zh", "en")
+UTF8_MARK = b"\xef\xbb\xbf"
 QUESTION_KEYS = ("question", "问题")
 OPTION_KEYS = ("options", "labels")
 
@@ -76,6 +77,8 @@ def answer(
         raise P2MedError("classification needs at least two options: --labels 正常,肺炎")
     if not source.exists():
         raise P2MedError(f"--in {source}: there is no such file or folder")
+    if out.is_dir():
+        raise P2MedError(f"--out {out}: is a folder; name a file in it, e.g. {out / 'answers.jsonl'}")
     if not out.resolve().parent.is_dir():
         raise P2MedError(f"--out {out}: the folder does not exist; make it first")
     inputs = list(_inputs(source))
@@ -202,19 +205,22 @@ def _name_studies(studies: dict[str, Asked], base: Path) -> None:
 
 
 def _rows(path: Path, name: str) -> Iterator[Asked]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    # Split at line feeds alone: a text may hold U+2028 or U+0085, which splitlines would cut at.
+    for number, line in enumerate(path.read_bytes().removeprefix(UTF8_MARK).split(b"\n"), 1):
         if not line.strip():
             continue
         one = Asked(str(number), name, folder=path.parent)
         try:
-            row = json.loads(line)
+            row = json.loads(line.decode("utf-8"))
             if not isinstance(row, dict):
                 raise ValueError
+            json.dumps(row, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text
             one.row = row
             key = next((k for k in ("id", "sample_id", "record_id") if row.get(k) is not None), None)
             one.name = str(row[key]) if key else one.name
-        except ValueError:
-            one.fault = DataError("not_json", f"line {number} is not a JSON object")
+        except (ValueError, RecursionError):
+            one.row = None
+            one.fault = DataError("not_json", f"line {number} is not a JSON object in UTF-8")
         yield one
 
 
@@ -233,7 +239,9 @@ def _conversation(
     volumes = tuple(memory.add(p, require_spec(generator.image_spec, generator.name)) for p in pixels)
     nested = row.get("sections")
     sections = read_section_names({**row, **(nested if isinstance(nested, dict) else {})})
-    options = next((tuple(row[k]) for k in OPTION_KEYS if isinstance(row.get(k), list)), defaults.options)
+    options = next(
+        (tuple(map(str, row[k])) for k in OPTION_KEYS if isinstance(row.get(k), list)), defaults.options
+    )
     asked = next((str(row[k]) for k in QUESTION_KEYS if row.get(k)), defaults.question)
     question = Question(sections=sections, volumes=volumes, question=asked, options=options)
     try:
@@ -256,7 +264,8 @@ def _pixels(one: Asked, row: dict[str, Any]) -> list[Pixels]:
         if not read and fault:
             raise fault
         return [p for _, p in chosen_series(read)]
-    named = row.get("images") or ([row["image"]] if row.get("image") else [])
+    named = row.get("images") or row.get("image") or []
+    named = named if isinstance(named, list) else [named]
     return [read_image(_read(one.folder / str(n))) for n in named]
 
 

@@ -103,3 +103,26 @@ def test_a_text_model_does_not_guess_at_pictures(text_checkpoint, tmp_path):
             question="?",
             device="cpu",
         )
+
+
+def test_rows_that_are_no_text_are_rejected_and_odd_line_ends_inside_a_text_are_kept(checkpoint, tmp_path):
+    rows = [
+        '{"id": "separator", "question": "咳嗽\u2028三天\u0085？"}'.encode(),
+        b'{"id": "half", "question": "\\ud800"}',
+        '{"id": "gb", "question": "咳嗽"}'.encode("gb18030"),
+        b"[" * 100_000,
+    ]
+    source, out = tmp_path / "rows.jsonl", tmp_path / "answers.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf" + b"\n".join(rows))
+    counts = answer(checkpoint, "question_answering", source, out, max_new_tokens=2, device="cpu")
+    assert counts == {"in": 4, "answered": 1, "rejected": 3}
+    assert json.loads(out.read_text())["id"] == "separator"
+    with pytest.raises(P2MedError, match="is a folder"):
+        answer(checkpoint, "question_answering", source, tmp_path)
+
+
+def test_options_of_a_row_may_be_numbers(checkpoint, tmp_path):
+    source, out = tmp_path / "rows.jsonl", tmp_path / "answers.jsonl"
+    source.write_text('{"id": "1", "question": "几天？", "labels": [3, "4"]}\n')
+    answer(checkpoint, "classification", source, out, device="cpu")
+    assert set(json.loads(out.read_text())["probabilities"]) == {"3", "4"}
