@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from p2med import plugins
-from p2med.errors import DataError, ModelError, RecipeError
+from p2med.errors import DataError, ModelError
 from p2med.imaging.dicom import read_series
 from p2med.imaging.header import Header
 from p2med.imaging.picture import read_picture
@@ -142,17 +142,3 @@ def answer_object(
     if probabilities is not None:
         found["probabilities"] = dict(probabilities)
     return found
-
-
-__all__ = [
-    "Memory",
-    "RecipeError",
-    "answer_object",
-    "chosen_series",
-    "find_task",
-    "is_dicom",
-    "make_conversation",
-    "read_image",
-    "read_section_names",
-    "require_spec",
-]
