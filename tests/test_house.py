@@ -12,11 +12,12 @@ from p2med.recipe import read_recipe
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "p2med"
-GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "progress"}
+GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "pool", "progress"}
 MAY_IMPORT = {
     "schema": set(),
     "errors": set(),
     "arrow": set(),
+    "pool": set(),
     "progress": set(),
     "plugins": {"errors"},
     "files": {"errors"},

@@ -1,14 +1,9 @@
 """Pixels as the network takes them: choose series, window, resize, write; one job is one series."""
 
 import hashlib
-import os
 import re
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -126,24 +121,6 @@ def describe(job: Job, array: np.ndarray, shown: np.ndarray) -> str:
         f"{job.modality} {job.name}\n{shapes}, {mm}, slice thickness {thickness}\n{value}\n"
         f"{order}\nchosen because: {series.chosen_because}"
     )
-
-
-@contextmanager
-def workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
-    """A pool of `count` processes (0: one a core); None when one is enough."""
-    count = count or len(os.sched_getaffinity(0))
-    if count == 1:
-        yield None
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_die_with_parent) as pool:
-        yield pool
-
-
-def _die_with_parent() -> None:
-    """A worker whose parent was killed must not write into the folder that the next run continues."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 def prepare_all(jobs: Sequence[Job], pool: ProcessPoolExecutor | None) -> list[Prepared]:

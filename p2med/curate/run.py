@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from p2med.arrow import from_table
 from p2med.curate.assemble import assemble, parts_of
 from p2med.curate.config import CurateConfig
-from p2med.curate.images import Job, Prepared, chosen_series, file_name, prepare_all, workers
+from p2med.curate.images import Job, Prepared, chosen_series, file_name, prepare_all
 from p2med.curate.records import token_counter, tokenizer_digest
 from p2med.curate.survey import Survey, outcome
+from p2med.pool import workers
 from p2med.progress import say, track
 from p2med.schema.case import Case, Series
 from p2med.store import (

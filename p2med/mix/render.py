@@ -17,6 +17,8 @@ def load_tasks(config: MixConfig) -> dict[str, Task]:
       RecipeError: there is no such task.
     """
     asked = {t for stage in config.stages.values() for t in stage} | set(config.bench_tasks)
+    if config.benchmark is not None:
+        asked |= set(config.benchmark.tasks)
     return {name: plugins.load("p2med.tasks", name).TASK for name in sorted(asked)}
 
 

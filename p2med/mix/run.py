@@ -1,26 +1,42 @@
 """Verb 4: Case -> Conversation, balanced for each training stage.
 
-3_curate ─► render train cases, keep labels only ─► draw each stage (balance.py)
+3_curate ─► render, keep ids and labels only ─► draw each stage (balance.py), choose the benchmark's items
          └► render again ─► 4_mix/<stage>-*.parquet (drawn), val-*.parquet, bench-*.parquet
 
 The law: for every stage and task, made = drawn + left (in the manifest's notes).
 """
 
+import hashlib
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from p2med.arrow import from_table
-from p2med.mix.balance import Diseases, Drawn, count_categories, draw_stages
+from p2med.mix.balance import Drawn, Made, draw_stages
+from p2med.mix.benchmark import Candidate, Decisions, candidate, choose, items_of, read_decisions
 from p2med.mix.config import MixConfig
+from p2med.mix.notes import stage_notes
 from p2med.mix.render import inpatient_tasks, load_tasks, render
+from p2med.pool import in_order, workers
 from p2med.progress import say, track
+from p2med.schema.base import Frozen
 from p2med.schema.case import Case
 from p2med.schema.conversation import Conversation
-from p2med.store import FolderWriter, Manifest, Rejected, code_digest, require, shard_paths, verb_folder
-from p2med.tasks.base import Task
+from p2med.store import (
+    FolderWriter,
+    Manifest,
+    Rejected,
+    code_digest,
+    require,
+    resolve,
+    shard_paths,
+    verb_folder,
+)
 
 CODE = ("mix", "tasks", "schema", "plugins.py", "store.py", "files.py", "arrow.py")
 HELD_OUT = ("val", "bench")
@@ -31,95 +47,164 @@ def run(config: MixConfig, root: Path) -> Manifest:
 
     Raises:
       P2MedError: curate has not finished.
-      RecipeError: a task does not exist.
+      RecipeError: a task does not exist, or the review cannot be read.
     """
     tasks = load_tasks(config)
+    decisions, digest = _decisions(config, root)
     paths = shard_paths(require(root, "curate"))
-    writer = FolderWriter(verb_folder(root, "mix"), "mix", config, ["curate"], code_digest(*CODE))
+    code = code_digest(*CODE) + digest
+    writer = FolderWriter(verb_folder(root, "mix"), "mix", config, ["curate"], code)
     if writer.manifest is not None:
         say("mix: up to date")
         return writer.manifest
-    made = _labels(paths, tasks, config)
-    drawn = draw_stages(config.stages, made, inpatient_tasks(tasks), config.seed)
-    # Labels are kept by task; where a shard's conversations begin there is counted on the way.
-    begun = dict.fromkeys(tasks, 0)
-    chosen = {s: {t: frozenset(p) for t, p in by_task.items()} for s, by_task in drawn.items()}
-    for number, path in enumerate(track(paths, "mix", len(paths))):
-        shard = _Shard(path, tasks, config, begun)
-        for place, stem in enumerate((*config.stages, *HELD_OUT)):
-            if not writer.has(place * len(paths) + number):
-                shard.write(writer, place * len(paths) + number, stem, chosen.get(stem, {}))
-    return writer.finish(_notes(config, made, drawn, writer.folder))
+    # A process is worth its start from four shards on.
+    with workers(config.workers, len(paths) // 4) as pool:
+        found = list(track(in_order(pool, partial(_survey, config=config), paths), "mix: labels", len(paths)))
+        made = {t: Made() for t in tasks}
+        begun = [_gather(part, made) for part in found]
+        drawn = draw_stages(config.stages, made, inpatient_tasks(tasks), config.seed)
+        items, bench = None, {}
+        if config.benchmark is not None:
+            items, bench = choose(
+                (c for p in found for c in p.bench), config.benchmark, decisions, config.seed
+            )
+        jobs = (
+            _Job(
+                writer, number, len(paths), path, config, _taken(drawn, begun, number, made), items, decisions
+            )
+            for number, path in enumerate(paths)
+        )
+        held = list(track(in_order(pool, _write, jobs), "mix", len(paths)))
+    notes = {"stages": stage_notes(config.stages, made, drawn), "held_out": _held_out(held)}
+    return writer.finish({**notes, "benchmark": bench} if config.benchmark is not None else notes)
 
 
-def _labels(paths: Sequence[Path], tasks: dict[str, Task], config: MixConfig) -> dict[str, Diseases]:
-    """The diseases of every training conversation, by task, in reading order."""
-    made: dict[str, list[tuple[str, ...]]] = {t: [] for t in tasks}
-    for path in paths:
-        for case in _cases(path):
-            if (case.split or "train") == "train":
-                for conversation in render(case, tasks, config.languages):
-                    made[conversation.task].append(conversation.diseases)
-    return dict(made)
+def _decisions(config: MixConfig, root: Path) -> tuple[Decisions, str]:
+    """The review, and its digest: another review makes the folder out of date."""
+    if config.benchmark is None or config.benchmark.decisions is None:
+        return Decisions(), ""
+    path = resolve(config.benchmark.decisions, root)
+    decisions = read_decisions(path)
+    return decisions, "-" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+class _Labels(Frozen):
+    """What one shard of cases holds: (id, diseases) by task, and the benchmark's candidates."""
+
+    training: dict[str, list[tuple[str, tuple[str, ...]]]]
+    bench: list[Candidate]
+
+
+def _survey(path: Path, config: MixConfig) -> _Labels:
+    tasks = load_tasks(config)
+    training: dict[str, list[tuple[str, tuple[str, ...]]]] = {t: [] for t in tasks}
+    bench = []
+    for case in _cases(path):
+        if case.split != "val":
+            for conversation in render(case, tasks, config.languages):
+                if case.split == "bench":
+                    bench.append(candidate(conversation))
+                else:
+                    entry = (conversation.conversation_id, conversation.diseases)
+                    training[conversation.task].append(entry)
+    return _Labels(training=training, bench=bench)
+
+
+def _gather(part: _Labels, made: dict[str, Made]) -> dict[str, int]:
+    """Add a shard's conversations to all; where it begins in each task."""
+    begun = {t: len(m.ids) for t, m in made.items()}
+    for task, entries in part.training.items():
+        for name, diseases in entries:
+            made[task].add(name, diseases)
+    return begun
+
+
+def _taken(
+    drawn: Drawn, begun: Sequence[dict[str, int]], number: int, made: dict[str, Made]
+) -> dict[str, dict[str, frozenset[int]]]:
+    """What each stage takes of one shard: positions within the shard, by task."""
+    taken: dict[str, dict[str, frozenset[int]]] = {}
+    for stage, by_task in drawn.items():
+        taken[stage] = {}
+        for task, positions in by_task.items():
+            start = begun[number][task]
+            stop = begun[number + 1][task] if number + 1 < len(begun) else len(made[task].ids)
+            low, high = bisect_left(positions, start), bisect_left(positions, stop)
+            taken[stage][task] = frozenset(p - start for p in positions[low:high])
+    return taken
 
 
 def _cases(path: Path) -> Iterator[Case]:
     yield from from_table(pq.read_table(path), Case)
 
 
-class _Shard:
-    """The conversations of one shard of cases; a training one with its position within its task."""
+@dataclass(frozen=True)
+class _Job:
+    """Write every file that one shard of cases gives."""
 
-    def __init__(self, path: Path, tasks: dict[str, Task], config: MixConfig, begun: dict[str, int]):
-        held_out = config.bench_tasks or tuple({t for stage in config.stages.values() for t in stage})
-        self.training: list[tuple[int, Conversation]] = []
-        self.held_out: dict[str, list[Conversation]] = {s: [] for s in HELD_OUT}
+    writer: FolderWriter
+    number: int
+    shards: int
+    path: Path
+    config: MixConfig
+    taken: dict[str, dict[str, frozenset[int]]]
+    items: frozenset[str] | None
+    decisions: Decisions
+
+
+def _write(job: _Job) -> dict[str, Counter[str]]:
+    """Returns how many held-out conversations of each task there are, by split."""
+    shard = _Shard(job)
+    for place, stem in enumerate((*job.config.stages, *HELD_OUT)):
+        number = place * job.shards + job.number
+        if not job.writer.has(number):
+            shard.write(job.writer, number, stem)
+    return {s: Counter(c.task for c in shard.items[s]) for s in HELD_OUT}
+
+
+class _Shard:
+    """The conversations of one shard of cases, by the file that they go to."""
+
+    def __init__(self, job: _Job):
+        config, tasks = job.config, load_tasks(job.config)
+        asked = set(config.bench_tasks) or {t for stage in config.stages.values() for t in stage}
+        if config.benchmark is not None:
+            asked |= set(config.benchmark.tasks)
+        self.items: dict[str, list[Conversation]] = {s: [] for s in (*config.stages, *HELD_OUT)}
         self.cases = {s: 0 for s in ("train", *HELD_OUT)}
         self.fruitless: dict[str, list[Rejected]] = {s: [] for s in self.cases}
-        for case in _cases(path):
+        met: Counter[str] = Counter()
+        for case in _cases(job.path):
             split = case.split or "train"
             self.cases[split] += 1
             conversations = list(render(case, tasks, config.languages))
             if split != "train":
-                conversations = [c for c in conversations if c.task in held_out]
-                self.held_out[split] += conversations
+                conversations = [c for c in conversations if c.task in asked]
+                self.items[split] += conversations
             else:
                 for conversation in conversations:
-                    self.training.append((begun[conversation.task], conversation))
-                    begun[conversation.task] += 1
+                    self._take(conversation, met[conversation.task], job)
+                    met[conversation.task] += 1
             if not conversations:
                 self.fruitless[split].append(Rejected(noun="case", id=case.case_id, reason="no_task_fits"))
+        self.items["bench"] = items_of(self.items["bench"], job.items, job.decisions)
         self._first_stage = next(iter(config.stages), None)
 
-    def write(self, writer: FolderWriter, number: int, stem: str, chosen: dict[str, frozenset[int]]) -> None:
+    def _take(self, conversation: Conversation, position: int, job: _Job) -> None:
+        for stage, by_task in job.taken.items():
+            if position in by_task.get(conversation.task, ()):
+                self.items[stage].append(conversation)
+
+    def write(self, writer: FolderWriter, number: int, stem: str) -> None:
         """Write what a stage or a held-out set takes of this shard; a case counts once, with its split."""
-        if stem in HELD_OUT:
-            items, split = self.held_out[stem], stem
-        else:
-            items = [c for position, c in self.training if position in chosen.get(c.task, ())]
-            split = "train" if stem == self._first_stage else ""
+        items = self.items[stem]
+        split = stem if stem in HELD_OUT else "train" if stem == self._first_stage else ""
         lost = self.fruitless.get(split, [])
         entered = {"conversation": len(items), "case": self.cases.get(split, 0)}
         passed = {"conversation": len(items), "case": self.cases.get(split, 0) - len(lost)}
         writer.write(number, items, Conversation, lost, entered=entered, passed=passed, stem=stem)
 
 
-def _notes(config: MixConfig, made: dict[str, Diseases], drawn: Drawn, folder: Path) -> dict[str, Any]:
-    """made = drawn + left, and the diseases of each stage; what the held-out sets hold."""
-    stages: dict[str, Any] = {}
-    for stage in config.stages:
-        stages[stage] = {}
-        for task, positions in drawn.get(stage, {}).items():
-            diseases = count_categories([made[task][p] for p in positions])
-            stages[stage][task] = {
-                "made": len(made[task]),
-                "drawn": len(positions),
-                "left": len(made[task]) - len(positions),
-                "diseases": dict(sorted(diseases.items(), key=lambda x: (-x[1], x[0]))),
-            }
-    held_out: dict[str, dict[str, int]] = {s: {} for s in HELD_OUT}
-    for stem, by_task in held_out.items():
-        for path in shard_paths(folder, stem):
-            for task in pq.read_table(path, columns=["task"])["task"].to_pylist():
-                by_task[task] = by_task.get(task, 0) + 1
-    return {"stages": stages, "held_out": held_out}
+def _held_out(held: Sequence[dict[str, Counter[str]]]) -> dict[str, dict[str, int]]:
+    found = {s: sum((part[s] for part in held), Counter()) for s in HELD_OUT}
+    return {s: dict(sorted(found[s].items())) for s in HELD_OUT}

@@ -1,5 +1,6 @@
 """The verb on cases made by hand: made = drawn + left, held-out cases in no stage, kills change nothing."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from p2med.errors import RecipeError
-from p2med.mix.config import MixConfig, SamplerConfig
+from p2med.mix.config import BenchmarkConfig, BenchmarkTask, MixConfig, SamplerConfig
 from p2med.mix.run import run
 from p2med.schema.base import Frozen
 from p2med.schema.case import Case, Patient, Record, Series, Study, Volume
@@ -176,3 +177,44 @@ def test_an_unknown_task_is_refused_with_the_names_that_exist(tmp_path):
 def test_a_stage_that_cannot_name_a_file_is_refused(name):
     with pytest.raises(ValidationError):
         MixConfig(stages={name: {}})
+
+
+BENCHMARK = BenchmarkConfig(
+    tasks={"xray_report": BenchmarkTask(rounds=4), "outpatient_record": BenchmarkTask(single=2)}
+)
+
+
+def test_the_benchmark_holds_the_chosen_items_and_a_review_is_replayed(tmp_path):
+    write_curate(tmp_path)
+    config = CONFIG.model_copy(update={"benchmark": BENCHMARK})
+    notes = run(config, tmp_path).notes["benchmark"]
+    first = stem(tmp_path, "bench")
+    assert notes["xray_report"]["rounds"] == 4 and notes["outpatient_record"]["single"] == 2
+    assert len(first) == 4
+    records = [c.conversation_id for c in first if c.task == "outpatient_record"]
+    review = {records[0]: {"verdict": "reject"}, records[1]: {"verdict": "edit", "answers": ["[初步诊断]改"]}}
+    (tmp_path / "review.json").write_text(json.dumps({"decisions": review}))
+    reviewed = BENCHMARK.model_copy(update={"decisions": "run:review.json"})
+    run(CONFIG.model_copy(update={"benchmark": reviewed}), tmp_path)
+    second = {c.conversation_id: c for c in stem(tmp_path, "bench") if c.task == "outpatient_record"}
+    assert len(second) == 2 and records[0] not in second
+    assert second[records[1]].turns[-1].text == "[初步诊断]改"
+
+
+def test_several_processes_write_what_one_writes(tmp_path):
+    folders = []
+    for count in (1, 2):
+        write_curate(tmp_path / str(count), shard=4)
+        run(CONFIG.model_copy(update={"workers": count, "benchmark": BENCHMARK}), tmp_path / str(count))
+        folders.append(contents(verb_folder(tmp_path / str(count), "mix")))
+        folders[-1].pop("manifest.json")  # it records the number of workers
+    assert folders[0] == folders[1]
+
+
+def test_the_manifest_says_how_uneven_the_diseases_were_and_are(tmp_path):
+    write_curate(tmp_path)
+    manifest = run(CONFIG, tmp_path)
+    for tasks in manifest.notes["stages"].values():
+        for note in tasks.values():
+            assert {"before", "after"} == set(note["imbalance"]) == set(note["effective"])
+            assert note["effective"]["after"] <= len(note["diseases"]) or not note["diseases"]
