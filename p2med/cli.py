@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2med import plugins, store
+from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
@@ -98,17 +99,21 @@ def _closing_words(recipe: Recipe, path: Path, runs: Path, root: Path) -> None:
         print(f"start the server:    p2med serve {path}{where}")
 
 
-def _verb_command(verb: str, what: str) -> None:
+deid = typer.Typer(cls=DeidGroup, no_args_is_help=True, help="2. Take the identity out, of a run or alone.")
+app.add_typer(deid, name="deid")
+
+
+def _verb_command(verb: str, what: str, of: typer.Typer = app, name: str | None = None) -> None:
     def command(recipe: RecipePath, runs: Runs = Path("runs"), overrides: Set = None) -> None:
         loaded = _read(recipe, overrides)
         _run_verb(verb, loaded, runs / loaded.name)
 
     command.__doc__ = what
-    app.command(name=verb)(command)
+    of.command(name=name or verb)(command)
 
 
 _verb_command("ingest", "1. Read the hospital's files and join them into cases.")
-_verb_command("deid", "2. Take the identity out of headers, texts, dates and pixels.")
+_verb_command("deid", "Take the identity out of headers, texts, dates and pixels.", deid, "recipe")
 _verb_command("curate", "3. Choose, normalise, label, deduplicate, split.")
 _verb_command("mix", "4. Render the tasks to conversations and sample each training stage.")
 _verb_command("bench", "6. Answer the held-out conversations, score them, write the report.")
