@@ -12,8 +12,9 @@ _WRITTEN = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?!
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:\d{4}(?:\d{2})?(?:\.\d+)?)?(?:[ T].*)?")
 _SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
 EXCEL_EPOCH = date(1899, 12, 30)
-_AGE = re.compile(r"0*(\d+)([DWMY]?)", re.IGNORECASE)
+_AGE = re.compile(r"0*(\d+)\s*(D|W|M|Y|天|周|个?月|岁|)", re.IGNORECASE)
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
+_DAYS |= {"天": 1.0, "周": 7.0, "月": 30.4375, "个月": 30.4375, "岁": 365.25}
 
 
 def read_date(text: str) -> date | None:

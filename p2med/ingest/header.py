@@ -4,18 +4,20 @@ PatientName  Zhang^San=张^三  ->  names ("Zhang San", "ZhangSan", "张三")
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
 from p2med.errors import DataError
 from p2med.imaging.header import Header, Source, integer, multiple, parse, technical
+from p2med.ingest.charset import Finding, repair
 from p2med.ingest.dates import read_age, read_date
+from p2med.ingest.identity import CHINESE, DOTS, canonical_id, canonical_name
 from p2med.schema.case import Sex
 
 IDS = {
@@ -31,9 +33,7 @@ ADDRESSES = {
 }  # fmt: skip
 SHORTEST_ID = 4
 DATES = ("StudyDate", "AcquisitionDate", "ContentDate")
-SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
-_ESCAPE = re.compile(r"\x1b[$()\-.,/]{1,2}[0-9A-Z]")
-_CHINESE = re.compile(r"[\u3400-\u9fff]")
+SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O", "男": "M", "女": "F"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Instance:
     ids: tuple[str, ...]
     phones: tuple[str, ...]
     addresses: tuple[str, ...]
+    repairs: tuple[Finding, ...] = ()
+    """What was not read in the character set that the file declares."""
 
 
 def read_instance(source: Source, file: str, uids_by_folder: bool = False) -> Instance:
@@ -68,14 +70,24 @@ def read_instance(source: Source, file: str, uids_by_folder: bool = False) -> In
         from the file, instead of refusing the file.
 
     Raises:
-      DataError: reasons of imaging/header.py, and `uid_missing`, `localizer`, `multi_frame_ct`.
+      DataError: reasons of imaging/header.py, and `uid_missing`, `localizer`; when an identifying value has
+        bytes that no character set explains: `charset_undecidable`, `no_charset_fits`, `characters_lost`.
     """
     dataset = parse(source, pixels=False)
+    try:
+        repairs = repair(dataset)
+    except (Exception, RecursionError) as error:  # nested sequences are parsed here, and may hold anything
+        raise DataError("dicom_unreadable", f"a text element: {type(error).__name__}") from None
     header = technical(dataset)
     if header.is_localizer:
         raise DataError("localizer", "a scout view, not a slice")
+    for r in repairs:
+        if not r.read_as and (_kind(r.keyword) or _is_name(r.keyword)):
+            # What is not known cannot be searched for in texts and pixels by deid.
+            raise DataError(r.why, f"{r.keyword}, declared as {r.declared or 'nothing'}")
     try:
-        return _instance(dataset, header, file, _uids(dataset, file, uids_by_folder))
+        instance = _instance(dataset, header, file, _uids(dataset, file, uids_by_folder))
+        return replace(instance, repairs=tuple(repairs)) if repairs else instance
     except DataError:
         raise
     except (Exception, RecursionError) as error:  # a malformed value may raise anything when it is converted
@@ -107,8 +119,8 @@ def _instance(dataset: Dataset, header: Header, file: str, uids: list[str]) -> I
         instance_uid=uids[2],
         header=header,
         instance_number=integer(dataset.get("InstanceNumber")) or 0,
-        patient_id=_first(dataset, "PatientID"),
-        accession_number=_first(dataset, "AccessionNumber") or None,
+        patient_id=canonical_id(_first(dataset, "PatientID")),
+        accession_number=canonical_id(_first(dataset, "AccessionNumber")) or None,
         study_date=next((d for k in DATES if (d := _date(dataset, k))), None),
         sex=SEXES.get(str(dataset.get("PatientSex") or "").strip().upper()),
         birth_date=_date(dataset, "PatientBirthDate"),
@@ -142,9 +154,9 @@ def _identities(dataset: Dataset) -> Iterator[tuple[str, str]]:
         if kind is None:
             continue
         for value in multiple(element.value):
-            for text in spellings(str(value)):
-                if kind != "ids" or len(text) >= SHORTEST_ID:
-                    yield kind, text
+            text = clean(str(value))
+            if text and (kind != "ids" or len(text) >= SHORTEST_ID):
+                yield kind, text
 
 
 def _kind(keyword: str) -> str | None:
@@ -155,33 +167,24 @@ def _kind(keyword: str) -> str | None:
     return "addresses" if keyword in ADDRESSES else None
 
 
+def _is_name(keyword: str) -> bool:
+    tag = tag_for_keyword(keyword)
+    return tag is not None and dictionary_VR(tag) == "PN"
+
+
 def clean(text: str) -> str:
-    """Drop escape sequences that pydicom leaves in (SAFETY.md, F7), control characters and outer blanks."""
-    return "".join(c for c in _ESCAPE.sub("", text) if c.isprintable()).strip()
-
-
-def spellings(text: str) -> Iterator[str]:
-    """The text, and what it says when its bytes are Chinese under a wrong character set (SAFETY.md, F7)."""
-    if cleaned := clean(text):
-        yield cleaned
-    if any("\x80" <= c <= "\xff" for c in text):
-        for encoding in ("utf-8", "gb18030"):
-            try:
-                repaired = clean(text.encode("latin-1").decode(encoding))
-            except UnicodeError:
-                continue
-            if _CHINESE.search(repaired):
-                yield repaired
-                return
+    """Drop control characters and outer blanks."""
+    return "".join(c for c in text if c.isprintable()).strip()
 
 
 def names_of(name: PersonName | str | Any) -> Iterator[str]:
     """A person's name in every group of a DICOM name, joined as people write it."""
     for group in str(name).split("="):
-        for text in spellings(group):
-            parts = [p.strip() for p in text.split("^") if p.strip()]
-            if not parts:
-                continue
-            if not _CHINESE.search(text) and len(parts) > 1:
-                yield " ".join(parts)
-            yield "".join(parts)
+        parts = [p for part in group.split("^") if (p := clean(part))]
+        if not parts:
+            continue
+        if not CHINESE.search(group) and len(parts) > 1:
+            yield " ".join(parts)
+        yield "".join(parts)
+        if DOTS.search(group) and CHINESE.search(group):
+            yield canonical_name(group)
