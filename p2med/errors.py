@@ -4,6 +4,7 @@
       RecipeError         the recipe says something that is unknown or contradictory
       DataError           an input cannot be read; `reason` is the word that rejected.parquet counts
         PhiError          an input cannot be cleaned of identity
+        QuarantineError   an input broke its reader
       ModelError          a checkpoint or a model part does not fit
 
 Messages say what, where and what to do. They never hold a patient's value: counts, lengths, tags and
@@ -30,6 +31,10 @@ class DataError(P2MedError):
 
 class PhiError(DataError):
     """One input cannot be proven free of identity, so it does not pass."""
+
+
+class QuarantineError(DataError):
+    """One input broke its reader or its limits: neither read nor understood, a person must look at it."""
 
 
 class ModelError(P2MedError):

@@ -12,17 +12,19 @@ from p2med.recipe import read_recipe
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "p2med"
-GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "pool", "progress"}
+GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "pool", "guard", "guard_child", "progress"}
 MAY_IMPORT = {
     "schema": set(),
     "errors": set(),
     "arrow": set(),
     "pool": set(),
+    "guard": {"errors", "guard_child"},
+    "guard_child": {"errors"},
     "progress": set(),
     "plugins": {"errors"},
     "files": {"errors"},
     "store": {"schema", "errors", "arrow", "files"},
-    "imaging": {"schema", "errors"},
+    "imaging": {"schema", "errors", "guard", "guard_child"},
     "clinical": {"schema", "errors"},
     "tasks": {"schema"},
     "model": {"schema", "errors", "plugins", "imaging"},

@@ -1,0 +1,118 @@
+"""What runs inside a child of guard.py, and how its answer travels."""
+
+import io
+import os
+import pickle
+import resource
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from p2med.errors import DataError, QuarantineError
+
+# What a result may be made of besides classes of p2med: a child that was taken over must not get
+# the parent to call anything.
+_PLAIN = {
+    ("datetime", "date"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+
+
+LONGEST_HEAD = 64 * 1024**2
+"""Bytes of an answer without its arrays."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one child may use; seconds are of a job of weight 1."""
+
+    memory_bytes: int = 2 * 1024**3
+    """Address space, so resident memory is below it."""
+    cpu_seconds: int = 8
+    wall_seconds: float = 14.0
+
+
+def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) -> None:
+    """Answer jobs until the parent closes the connection or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides on Ctrl-C
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    while True:
+        try:
+            job, weight = connection.recv()
+        except (EOFError, OSError):
+            return
+        # One second more, for the kernel counts whole ones.
+        until = int(time.process_time() + limits.cpu_seconds * weight) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (until, most))
+        _send(connection, *_outcome(work, job))
+
+
+def _outcome(work: Callable[[Any], Any], job: Any) -> tuple[str, Any]:
+    try:
+        return "result", work(job)
+    except MemoryError:
+        return "memory_limit", "the reader needs more memory than it may have"
+    except QuarantineError as error:
+        return error.reason, error.detail
+    except DataError as error:
+        return "rejected", (error.reason, error.detail)
+    except BaseException as error:  # a codec's panic is no Exception (SAFETY.md, F5)
+        return "reader_failed", type(error).__name__
+
+
+def _send(connection: Connection, kind: str, value: Any) -> None:
+    """Arrays travel beside the pickle, so that they are never copied as a whole."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps((kind, value), protocol=5, buffer_callback=buffers.append)
+    views = [b.raw() for b in buffers]
+    connection.send_bytes(pickle.dumps((head, [v.nbytes for v in views])))
+    for view in views:
+        while view.nbytes:
+            view = view[os.write(connection.fileno(), view) :]
+
+
+def receive(connection: Connection, deadline: float) -> tuple[str | None, Any]:
+    """(None, a result or DataError), or (fault, detail).
+
+    Raises:
+      TimeoutError: the answer is not whole at `deadline` (of time.monotonic). EOFError: the child died.
+    """
+    head, sizes = _loads(connection.recv_bytes(LONGEST_HEAD), [])
+    if sum(sizes) > Limits.memory_bytes or min(sizes, default=0) < 0:
+        raise OSError("an answer claims more than a child can hold")
+    buffers = [bytearray(size) for size in sizes]
+    for buffer in buffers:
+        view = memoryview(buffer)
+        while view.nbytes:
+            if not connection.poll(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            count = os.readv(connection.fileno(), [view])
+            if count == 0:
+                raise EOFError
+            view = view[count:]
+    kind, value = _loads(head, buffers)
+    if kind == "result":
+        return None, value
+    return (None, DataError(*value)) if kind == "rejected" else (kind, value)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name) if module.startswith("p2med.") else None
+        if isinstance(found, type) or (module, name) in _PLAIN:
+            return found or super().find_class(module, name)
+        raise OSError("an answer holds what no reader returns")
+
+
+def _loads(content: bytes, buffers: list[bytearray]) -> Any:
+    return _Unpickler(io.BytesIO(content), buffers=buffers).load()
