@@ -1,10 +1,12 @@
 """Labels from lines as radiologists and pediatricians write them."""
 
+import re
 import time
 
 import pytest
 
-from p2med.clinical.diagnoses import extract, mentions, simplify, vocabulary
+from p2med.clinical.diagnoses import extract, icd10, mentions, simplify, vocabulary
+from p2med.clinical.vocabulary import build
 
 LINES = [
     ("支气管肺炎。", ("支气管肺炎",)),
@@ -53,13 +55,38 @@ LINES = [
     ("重症肺炎 Ⅰ型呼吸衰竭", ("重症肺炎", "呼吸衰竭")),
     ("急性喉炎,急性上呼吸道感染", ("喉炎", "上呼吸道感染")),
     ("上感，消化不良", ("上呼吸道感染", "消化不良")),
-    ("小儿肺炎，先心病（室间隔缺损）", ("肺炎", "先天性心脏病")),
+    ("小儿肺炎，先心病（室间隔缺损）", ("肺炎", "室间隔缺损")),
     ("ＣＯＶＩＤ-19", ("新型冠状病毒肺炎",)),
     ("Right lower lobe pneumonia with small pleural effusion.", ("肺炎", "胸腔积液")),
     ("No focal consolidation, pleural effusion, or pneumothorax.", ()),
     ("No acute cardiopulmonary abnormality.", ("正常",)),
     ("Possible atelectasis. Cardiomegaly.", ("心脏增大",)),
     ("History of asthma. Bronchopneumonia", ("支气管肺炎",)),
+    ("右肺中叶多发小结节，左肺下叶少许炎症", ("肺结节", "肺炎")),
+    ("心包、左侧胸腔少量积液", ("心包积液", "胸腔积液")),
+    ("肝、肾小囊肿", ("肝囊肿", "肾囊肿")),
+    ("右侧第5肋陈旧骨折", ("肋骨骨折",)),
+    ("左肺门、纵隔淋巴结肿大", ("淋巴结肿大",)),
+    ("左肺门及纵隔淋巴结转移", ("淋巴结转移",)),
+    ("左肺下叶支气管炎，结节不除外", ("支气管炎",)),
+    ("双肺未见明显炎症及结节", ()),
+    ("肺部未见明确炎性改变", ()),
+    ("肝大小正常", ()),
+    ("MPP合并CVA", ("支原体肺炎", "哮喘")),
+    ("apical cap, ill-defined opacity", ()),
+    ("发热原因待查；肝占位性质待定", ("发热", "肝占位")),
+    ("肺炎待查", ()),
+    ("否认肝炎、结核病等传染病史", ()),
+    ("上个月诊断为肺炎，现咳嗽", ("咳嗽",)),
+    ("胆囊切除术后，脂肪肝", ("脂肪肝",)),
+    ("先天性心脏病术后；支气管肺炎", ("支气管肺炎",)),
+    ("肺炎治疗后，较前好转", ("肺炎",)),
+    ("结合病史考虑支气管异物", ("支气管异物",)),
+    ("是不是手足口病？没发烧", ()),
+    ("肺结核及肺脓肿不除外", ()),
+    ("肺炎？心膈未见异常", ()),
+    ("右肺见低密度灶，余未见明显异常", ()),
+    ("无明显诱因咳嗽", ("咳嗽",)),
     ("", ()),
 ]
 
@@ -96,9 +123,30 @@ def test_every_denial_denies_every_disease(denial, label):
 
 def test_every_spelling_of_the_vocabulary_is_found_as_its_own_label():
     known = vocabulary()
-    wrong = {s: extract(s) for s, label in known.label_of.items() if label and extract(s) != (label,)}
+    said = {s: s.upper() if s in known.capitals else s for s in known.label_of}
+    wrong = {
+        s: extract(said[s]) for s, label in known.label_of.items() if label and extract(said[s]) != (label,)
+    }
     assert wrong == {}
     assert len(set(known.label_of.values())) > 80
+
+
+def row(label: str, synonyms: str, broader: str = "") -> dict[str, str]:
+    return {"label_zh": label, "label_en": "", "synonyms": synonyms, "broader": broader, "icd10": ""}
+
+
+def test_a_spelling_of_two_labels_and_an_unknown_kind_are_refused():
+    with pytest.raises(ValueError, match="belongs to two labels"):
+        build([row("肺炎", "肺部感染"), row("支气管炎", "肺部感染")])
+    with pytest.raises(ValueError, match="broader names no label"):
+        build([row("支气管肺炎", "", "肺炎")])
+
+
+def test_a_code_is_icd_10_or_absent():
+    known = vocabulary()
+    odd = {x: c for x, c in known.icd10.items() if c and not re.fullmatch(r"[A-Z]\d{2}(\.\d)?", c)}
+    assert odd == {}
+    assert known.icd10["支气管肺炎"] == "J18.0" and icd10("不在表里") == ""
 
 
 def test_a_general_label_gives_way_to_its_kinds():
