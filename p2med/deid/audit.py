@@ -15,6 +15,7 @@ from p2med.errors import PhiError
 from p2med.schema.identified import IdentifiedPatient
 
 SHORTEST_NUMBER = 6
+_OWN = ("parts", "begun.json", "rejected.parquet")
 _TOKENS = re.compile(rf"[a-z0-9]{{{SHORTEST_NUMBER},}}")
 
 
@@ -36,14 +37,15 @@ def audit(folder: Path, numbers: set[str], names: set[str]) -> int:
       numbers: from numbers_of. names: full names of three characters or more, folded.
 
     Returns:
-      How many texts were searched.
+      How many texts were searched. The folder's own files are searched but not counted: which of them are
+      there depends on where an earlier run was killed.
 
     Raises:
       PhiError: `identity_in_output`, with the number of hits.
     """
     hits = searched = 0
-    for text in _texts(folder):
-        searched += 1
+    for counts, text in _texts(folder):
+        searched += counts
         folded = fold(text)
         tokens = _TOKENS.findall(folded)
         hits += any(t in numbers for t in tokens)
@@ -56,17 +58,19 @@ def audit(folder: Path, numbers: set[str], names: set[str]) -> int:
     return searched
 
 
-def _texts(folder: Path) -> Iterator[str]:
+def _texts(folder: Path) -> Iterator[tuple[bool, str]]:
+    """Every text, and whether it counts."""
     for path in sorted(folder.rglob("*")):
-        yield path.name
+        counts = path.name not in _OWN and path.parent.name != "parts"
+        yield counts, path.name
         if path.suffix == ".parquet":
             for row in pq.read_table(path).to_pylist(maps_as_pydicts="lossy"):
-                yield from _strings(row)
+                yield from ((counts, text) for text in _strings(row))
         elif path.suffix == ".npy":
             with open(path, "rb") as file:
-                yield file.read(128).decode("latin-1")
+                yield counts, file.read(128).decode("latin-1")
         elif path.is_file():
-            yield path.read_text(encoding="utf-8", errors="replace")
+            yield counts, path.read_text(encoding="utf-8", errors="replace")
 
 
 def _strings(value: Any) -> Iterator[str]:
