@@ -19,9 +19,13 @@ class CtConfig(Frozen):
 
 
 class DedupConfig(Frozen):
-    """MinHash near-deduplication of outpatient records (Sec. V-C.1)."""
+    """MinHash near-deduplication of outpatient records (Sec. V-A.2, V-C.1)."""
 
-    ngram: int = Field(5, ge=1, description="characters a shingle; 5 is the paper's, characters are ours")
+    ngram: int = Field(5, ge=1, description="units a shingle; 5 is the paper's")
+    unit: Literal["char", "word"] = "char"
+    """Ours: the paper does not say. Words of Chinese are its characters, and punctuation does not count."""
+    digits: Literal["keep", "mask"] = "keep"
+    """mask: all digits are equal, so that records that differ in a temperature alone are duplicates."""
     bands: int = Field(256, ge=1)
     rows: int = Field(16, ge=1, description="hashes a band")
     min_jaccard: float = Field(0.85, gt=0, le=1)
@@ -43,6 +47,27 @@ class SplitConfig(Frozen):
         return self
 
 
+class LeakConfig(Frozen):
+    """What counts as a leak from the held-out data into training, and what becomes of it."""
+
+    action: Literal["drop", "refuse"] = "drop"
+    """drop: training data that share something with a held-out patient go, each with its reason (only where the
+    source preset both sides; patients without a preset split follow their family). refuse: nothing is written."""
+    min_jaccard: float = Field(0.85, gt=0, le=1)
+    min_image_similarity: float = Field(0.95, gt=0, le=1)
+    """Correlation of two images' fingerprints (leaks_images.py)."""
+    max_image_ratio: float = Field(0.05, gt=0, le=1)
+    template_share: float = Field(0.8, gt=0, le=1)
+    """Share of a held-out report's sentences that one training report must have to be of its template."""
+    max_template_rate: float = Field(1.0, ge=0, le=1)
+    """At most this share of the held-out reports may have the template of a training report. 1: only counted,
+    because reports of normal films are made from a few templates in most hospitals."""
+
+    def as_dedup(self, dedup: DedupConfig) -> DedupConfig:
+        """How texts are compared: as for removal, with this threshold."""
+        return dedup.model_copy(update={"min_jaccard": self.min_jaccard, "verify": True})
+
+
 class CurateConfig(Frozen):
     image: ImageSpec = ImageSpec()
     ct: CtConfig = CtConfig()
@@ -51,6 +76,7 @@ class CurateConfig(Frozen):
     """A sentencepiece tokenizer.model to count with; None: one character is one token."""
     dedup: DedupConfig | None = DedupConfig()
     split: SplitConfig = SplitConfig()
+    leaks: LeakConfig = LeakConfig()
     contact_sheets: bool = False
     """Write a PNG for each series, to look at."""
     diagnoses: Literal["extract", "given"] = "extract"

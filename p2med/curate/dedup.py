@@ -1,162 +1,207 @@
 """Near-duplicate outpatient records: MinHash proposes, exact Jaccard decides (P2Med Sec. V-A.2, V-C.1).
 
-text ─► character 5-grams ─► 256 x 16 MinHash ─► buckets ─► pairs ─► Jaccard >= 0.85 ─► drop the later one
+text ─► set of 5-grams (shingles) ─► one of equal sets ─► MinHash (minhash) ─► Jaccard >= 0.85 (decide)
 
-Characters, because the usual word pattern sees no words in Chinese and makes all records equal. 256 bands of
-16 rows propose from Jaccard ~0.71 on, so the published threshold of 0.85 needs the exact test. A record is
-dropped only for one that is kept: chains (a~b~c, a not ~c) lose b alone.
+Which one is kept: held-out before training, then the record with the most distinct n-grams, then by hashes of
+the text and of its id. In this order a record is kept unless it repeats a kept one, so each that goes has a
+kept record with Jaccard >= 0.85, no two such records are kept, and chains (a~b~c, a not ~c) lose b alone when
+it comes after a. Neither the order of the input nor the number of threads can change the result.
+
+256 bands of 16 rows propose from Jaccard 0.71 on, so the published threshold needs the exact test; without it
+(`verify: false`) whole chains of buckets become one cluster.
 """
 
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from rensa import RMinHash
+import pyarrow as pa
+import xxhash
 
 from p2med.curate.config import DedupConfig
+from p2med.curate.decide import compare, decided, united
+from p2med.curate.minhash import Corpus, buckets, in_blocks
+from p2med.curate.shingles import measure, normalised, rule
 from p2med.schema.base import Frozen
 
 MIN_NGRAMS = 5
-"""Records with fewer are dropped (Sec. V-C.1)."""
-SEED = 42
-CHUNK = 512
+"""Records with fewer distinct ones are dropped (Sec. V-C.1)."""
+BLOCK = 2048
 RANK = {"bench": 0, "val": 1, "train": 2}
-_ODD = np.random.default_rng(SEED).integers(0, 2**63, 4096, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+compact = normalised
+"""The text as its n-grams see it."""
+
+
+class Decisions(NamedTuple):
+    """What becomes of each record, in the order of the input.
+
+    `few` bool[records]: fewer than MIN_NGRAMS. `original` int64[records]: the kept record that this one
+    repeats, -1 for none. `jaccard` float64[records]: with that record, 0 without.
+    """
+
+    few: np.ndarray
+    original: np.ndarray
+    jaccard: np.ndarray
+
+    @property
+    def kept(self) -> np.ndarray:
+        return ~self.few & (self.original < 0)
+
+
+def deduplicate(
+    texts: pa.Array | pa.ChunkedArray | Sequence[str | None],
+    config: DedupConfig,
+    ranks: np.ndarray | None = None,
+    ids: Sequence[str] | None = None,
+    threads: int = 0,
+) -> Decisions:
+    """Decide on every record.
+
+    Args:
+      texts: strings; null is an empty text. ranks: int[records], lower is kept rather; equal without.
+      ids: settle which of two equal texts is kept; without them the earlier. threads: 0 for one a core.
+    """
+    text, offsets = buffers(texts)
+    n = len(offsets) - 1
+    begin, end = offsets[:-1], offsets[1:]
+    how = rule(config.ngram, config.unit, config.digits)
+    lengths, sizes = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    prints, others, raws = (np.zeros(n, np.uint64) for _ in range(3))
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        out = (lengths, sizes, prints, others, raws)
+        in_blocks(pool, n, BLOCK, partial(measure, text, begin, end, how, *out))
+        order = preference(sizes, prints, others, raws, ranks, ids)
+        order = order[sizes[order] >= MIN_NGRAMS]
+        lead = _first_of_equal(prints[order], others[order])
+        leaders = np.flatnonzero(lead == np.arange(len(order)))
+        rows = order[leaders]
+        longest = int(lengths.max(initial=0))
+        corpus = Corpus(text, begin[rows], end[rows], sizes[rows], longest, how)
+        proposed = buckets(corpus, config.bands, config.rows, pool)
+        if config.verify:
+            repeats = decided(corpus, proposed, config.min_jaccard, pool)
+        else:
+            repeats = np.arange(len(rows))
+            united(proposed.members, proposed.starts, repeats)
+            repeats[repeats == np.arange(len(rows))] = -1
+        del proposed
+        return _spread(corpus, repeats, order, leaders, lead, sizes, pool)
 
 
 class Verdict(Frozen):
-    """Why a record is dropped; `original` is the position of the kept record, -1 when there is none."""
+    """Why a record goes; `original` is the position of the kept record, -1 when there is none."""
 
     reason: str
     original: int
 
 
-def compact(text: str) -> str:
-    """NFKC and no white space, so that layout makes no difference."""
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+def judge(
+    texts: Sequence[str] | pa.ChunkedArray,
+    splits: Sequence[str],
+    config: DedupConfig,
+    ids: Sequence[str] | None = None,
+    threads: int = 0,
+) -> list[Verdict | None]:
+    """Decide with the splits in view: None for a record that stays, or why it goes.
 
-
-def shingles(text: str, ngram: int) -> np.ndarray:
-    """The set of a compact text's character n-grams, as sorted distinct uint64 hashes."""
-    points = np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.uint64)
-    if len(points) < ngram:
-        return np.empty(0, np.uint64)
-    windows = np.lib.stride_tricks.sliding_window_view(points, ngram)
-    mixed = (windows * _ODD[:ngram]).sum(axis=1, dtype=np.uint64)
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.unique(mixed ^ (mixed >> np.uint64(29)))
-
-
-def jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """|a and b| / |a or b| of two sorted distinct arrays; 0 for two empty ones."""
-    shared = len(np.intersect1d(a, b, assume_unique=True))
-    return shared / max(1, len(a) + len(b) - shared)
-
-
-def judge(texts: Sequence[str], splits: Sequence[str], config: DedupConfig) -> list[Verdict | None]:
-    """Decide on every record.
-
-    Held-out records come first: bench, then val, then train, each in reading order. So a training record
-    never removes a held-out one, and one that resembles a held-out record is dropped for that.
-
-    Args:
-      texts: compact texts. splits: "train", "val" or "bench" for each.
-
-    Returns:
-      For each record None (kept) or why it goes: `too_few_ngrams`, `near_duplicate` (of one in the same
-      split) or `duplicate_of_bench`, `duplicate_of_val`.
+    Held-out records come first: a training record never removes one, and goes if it resembles one. Reasons:
+    `too_few_ngrams`, `near_duplicate` (of one in the same split), `duplicate_of_bench`, `duplicate_of_val`.
     """
-    sizes = np.array([len(shingles(t, config.ngram)) for t in texts], np.int64)
-    verdicts: list[Verdict | None] = [
-        Verdict(reason="too_few_ngrams", original=-1) if n < MIN_NGRAMS else None for n in sizes
-    ]
-    order = sorted((i for i, v in enumerate(verdicts) if v is None), key=lambda i: (RANK[splits[i]], i))
-    ordered = [texts[i] for i in order]
-    ranks = [RANK[splits[i]] for i in order]
-    groups = bucket_groups(ordered, config)
-    find = verified(ordered, ranks, groups, config) if config.verify else united(groups)
-    for position, original in enumerate(find):
-        if original is not None:
-            same = ranks[position] == ranks[original]
-            reason = "near_duplicate" if same else f"duplicate_of_{splits[order[original]]}"
-            verdicts[order[position]] = Verdict(reason=reason, original=order[original])
-    return verdicts
+    ranks = np.array([RANK[s] for s in splits], np.int64)
+    decisions = deduplicate(texts, config, ranks=ranks, ids=ids, threads=threads)
+    return [verdict(decisions, n, splits) for n in range(len(splits))]
 
 
-def bucket_groups(texts: Sequence[str], config: DedupConfig) -> list[np.ndarray]:
-    """For each text the buckets (numbered over all bands) that it shares with another text: int64[...]."""
-    if not texts:
-        return []
-    keys = np.concatenate(list(_band_keys(texts, config)))
-    owners, numbers, first = [], [], 0
-    for band in range(config.bands):
-        _, inverse, sizes = np.unique(keys[:, band], return_inverse=True, return_counts=True)
-        shared = np.flatnonzero(sizes[inverse] > 1)
-        owners.append(shared)
-        numbers.append(inverse[shared] + first)
-        first += len(sizes)
-    owner, number = np.concatenate(owners), np.concatenate(numbers)
-    by_owner = np.argsort(owner, kind="stable")
-    cuts = np.searchsorted(owner[by_owner], np.arange(1, len(texts)))
-    return np.split(number[by_owner], cuts)
+def verdict(decisions: Decisions, n: int, splits: Sequence[str]) -> Verdict | None:
+    """What is decided on one record, in words."""
+    original = int(decisions.original[n])
+    if decisions.few[n]:
+        return Verdict(reason="too_few_ngrams", original=-1)
+    if original < 0:
+        return None
+    same = splits[n] == splits[original]
+    reason = "near_duplicate" if same else f"duplicate_of_{splits[original]}"
+    return Verdict(reason=reason, original=original)
 
 
-def _band_keys(texts: Sequence[str], config: DedupConfig) -> Iterator[np.ndarray]:
-    """uint64[CHUNK, bands]: one key a band; the 4,096 hashes themselves are not kept."""
-    hashes = config.bands * config.rows
-    factors = np.random.default_rng(SEED).integers(0, 2**63, config.rows, dtype=np.uint64) * np.uint64(2)
-    for start in range(0, len(texts), CHUNK):
-        sets = [shingles(t, config.ngram) for t in texts[start : start + CHUNK]]
-        offsets = np.cumsum([0, *map(len, sets)]).astype(np.uint64)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(np.concatenate(sets), offsets, hashes, SEED)
-        signature = np.array(matrix.to_rows(), np.uint64).reshape(len(sets), config.bands, config.rows)
-        yield (signature * (factors + np.uint64(1))).sum(axis=2, dtype=np.uint64)
+def buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8[bytes], offsets int64[records + 1]); without a copy when they are one large_string array."""
+    array = texts if isinstance(texts, (pa.Array, pa.ChunkedArray)) else pa.array(texts, pa.large_string())
+    if array.type != pa.large_string():
+        array = array.cast(pa.large_string())
+    if array.null_count:
+        array = array.fill_null("")
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    if not len(array):
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    _, offsets, data = array.buffers()
+    text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
+    return text, np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
 
 
-def verified(
-    texts: Sequence[str], ranks: Sequence[int], groups: Sequence[np.ndarray], config: DedupConfig
-) -> Iterator[int | None]:
-    """For each text the kept, earlier text with Jaccard >= min_jaccard that it repeats, or None."""
-    kept_in: dict[int, list[int]] = {}
-
-    @lru_cache(maxsize=100_000)
-    def shingled(position: int) -> np.ndarray:
-        return shingles(texts[position], config.ngram)
-
-    for position, buckets in enumerate(groups):
-        shares: dict[int, int] = {}
-        for bucket in buckets.tolist():
-            for other in kept_in.get(bucket, ()):
-                shares[other] = shares.get(other, 0) + 1
-        # The most alike first: a duplicate is then found at the first try.
-        likely = sorted(shares, key=lambda o: (ranks[o], -shares[o], o))
-        own = shingled(position)
-        original = next((o for o in likely if jaccard(own, shingled(o)) >= config.min_jaccard), None)
-        if original is None:
-            for bucket in buckets.tolist():
-                kept_in.setdefault(bucket, []).append(position)
-        yield original
+def preference(
+    sizes: np.ndarray,
+    prints: np.ndarray,
+    others: np.ndarray,
+    raws: np.ndarray,
+    ranks: np.ndarray | None,
+    ids: Sequence[str] | None,
+) -> np.ndarray:
+    """The records from the most to the least preferred; equal sets of the same rank stand together."""
+    keys = [raws, others, prints, -sizes]
+    if ids is not None:
+        keys.insert(0, np.array([xxhash.xxh3_64_intdigest(i.encode()) for i in ids], np.uint64))
+    if ranks is not None:
+        keys.append(np.asarray(ranks))
+    return np.lexsort(keys)
 
 
-def united(groups: Sequence[np.ndarray]) -> Iterator[int | None]:
-    """The paper's literal reading: texts that share a bucket, directly or by a chain, are one cluster.
+def _first_of_equal(prints: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each record the first with the same set of n-grams: int64[records]."""
+    n = len(prints)
+    by = np.lexsort((others, prints))  # stable: the first of equals comes first
+    new = np.ones(n, np.bool_)
+    new[1:] = (prints[by][1:] != prints[by][:-1]) | (others[by][1:] != others[by][:-1])
+    first = np.empty(n, np.int64)
+    first[by] = by[np.flatnonzero(new)][np.cumsum(new) - 1]
+    return first
 
-    Yields for each text the first of its cluster, or None for the first itself.
+
+def _spread(
+    corpus: Corpus,
+    repeats: np.ndarray,
+    order: np.ndarray,
+    leaders: np.ndarray,
+    lead: np.ndarray,
+    sizes: np.ndarray,
+    pool: ThreadPoolExecutor,
+) -> Decisions:
+    """From distinct sets back to the records of the input.
+
+    `repeats` int64[distinct]; `leaders` int64[distinct], places in `order`; `lead` int64[order].
     """
-    parent = list(range(len(groups)))
-
-    def root(position: int) -> int:
-        while parent[position] != position:
-            parent[position] = parent[parent[position]]
-            position = parent[position]
-        return position
-
-    first_in: dict[int, int] = {}
-    for position, buckets in enumerate(groups):
-        for bucket in buckets.tolist():
-            a, b = root(first_in.setdefault(bucket, position)), root(position)
-            parent[max(a, b)] = min(a, b)
-    for position in range(len(groups)):
-        yield root(position) if root(position) != position else None
+    ones = np.flatnonzero(repeats >= 0)
+    ones = ones[
+        np.argsort(repeats[ones], kind="stable")
+    ]  # the kept one's set is made once for all its copies
+    alike = np.zeros(len(repeats))
+    found, kept = np.zeros(len(ones)), repeats[ones]
+    in_blocks(pool, len(ones), BLOCK, lambda a, b: compare(corpus, kept[a:b], ones[a:b], 0.0, found[a:b]))
+    alike[ones] = found
+    place = np.empty(len(order), np.int64)
+    place[leaders] = np.arange(len(leaders))
+    distinct = place[lead]
+    whole = repeats[distinct]
+    follows = (whole < 0) & (lead != np.arange(len(order)))
+    whole[follows] = distinct[follows]
+    original, jaccard = np.full(len(sizes), -1, np.int64), np.zeros(len(sizes))
+    gone = whole >= 0
+    original[order[gone]] = order[leaders[whole[gone]]]
+    jaccard[order] = np.where(follows, 1.0, alike[distinct])
+    return Decisions(sizes < MIN_NGRAMS, original, jaccard)

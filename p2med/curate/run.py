@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from p2med.arrow import from_table
 from p2med.curate.assemble import assemble, parts_of
 from p2med.curate.config import CurateConfig
+from p2med.curate.duplicates import side_by_side
 from p2med.curate.images import Job, Prepared, chosen_series, file_name, prepare_all
 from p2med.curate.records import token_counter, tokenizer_digest
 from p2med.curate.survey import Survey, outcome
@@ -28,6 +29,7 @@ from p2med.store import (
     resolve,
     shard_paths,
     verb_folder,
+    write_text,
 )
 
 CODE = ("curate", "clinical", "imaging", "schema", "store.py", "files.py", "arrow.py")
@@ -52,6 +54,8 @@ def run(config: CurateConfig, root: Path) -> Manifest:
             if not writer.has(number):
                 cases = list(from_table(pq.read_table(path), Case))
                 _curate_shard(writer, number, cases, survey, config, root, pool)
+    if config.dedup is not None:
+        write_text(writer.folder / "duplicates.html", side_by_side(survey.pairs))
     return writer.finish({**survey.notes, **outcome(writer.folder)})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from p2med.curate.config import CurateConfig
-from p2med.curate.dedup import compact, judge
+from p2med.curate.duplicates import OutpatientTexts, Pair
 from p2med.curate.records import CountTokens, Fault, fault_of
 from p2med.curate.split import assign, leaks
 from p2med.errors import P2MedError
@@ -21,31 +21,27 @@ class Survey:
     """What the second pass needs to know about all cases.
 
     `split_of` patient_key -> split; `faults` (case_id, record_id) -> reason and detail of dropped records;
-    `notes` for the manifest.
+    `notes` for the manifest; `pairs` near-duplicates to look at.
     """
 
     def __init__(self, paths: Sequence[Path], config: CurateConfig, count: CountTokens):
         self.split_of = assign(_patients(paths), config.split)
         self.faults: dict[tuple[str, str], Fault] = {}
         self._tokens: dict[str, list[int]] = {}
-        keys, texts, splits = [], [], []
+        self.pairs: list[Pair] = []
+        outpatient = OutpatientTexts()
         for row in _rows(paths, ["case_id", "patient", "records"]):
             for record in row["records"]:
                 key = (row["case_id"], record["record_id"])
                 if self._passes(key, record, config, count) and config.dedup is not None:
                     if record["kind"] == RecordKind.OUTPATIENT_RECORD:
-                        keys.append(key)
-                        texts.append(compact("".join(record["sections"][s] for s in record["sections"])))
-                        splits.append(self.split_of[row["patient"]["patient_key"]])
+                        split = self.split_of[row["patient"]["patient_key"]]
+                        outpatient.add(key, record["sections"], split)
         self.notes: dict[str, Any] = {"tokens": {k: _spread(v) for k, v in sorted(self._tokens.items())}}
         if config.dedup is not None:
-            verdicts = judge(texts, splits, config.dedup)
-            for key, verdict in zip(keys, verdicts, strict=True):
-                if verdict is not None:
-                    original = keys[verdict.original][1] if verdict.original >= 0 else ""
-                    self.faults[key] = (verdict.reason, original)
-            reasons = Counter("kept" if v is None else v.reason for v in verdicts)
-            self.notes["dedup"] = {"records": len(verdicts), **dict(sorted(reasons.items()))}
+            faults, self.notes["dedup"] = outpatient.decide(config.dedup, config.workers)
+            self.faults |= faults
+            self.pairs = outpatient.pairs
 
     def _passes(
         self, key: tuple[str, str], record: dict[str, Any], config: CurateConfig, count: CountTokens

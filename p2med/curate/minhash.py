@@ -1,0 +1,187 @@
+"""MinHash in bands: records that share one band's hashes share a bucket and are proposed as near-duplicates.
+
+n-gram hashes x (32 bits) ─► min(a * x mod 2^32) for bands * rows odd factors a ─► a key a band ─► buckets
+
+Multiplying by an odd number permutes the 32-bit numbers, so a multiply and a minimum is all that the inner
+loop does. Keys are made for some bands at a time, so that they never take more than KEY_BYTES.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from p2med.curate.shingles import Rule, compiled, gram, mixed, odd_numbers, scratch, spelled_tokens
+
+KEY_BYTES = 1 << 29
+BLOCK = 512
+"""Records a job of a thread."""
+PAD = 64
+"""n-grams are repeated up to a multiple of this: no rest is left to slow single steps."""
+
+
+class Buckets(NamedTuple):
+    """Buckets of two records or more, over all bands.
+
+    `members` int32[M]: records, ascending within a bucket; `starts` int64[buckets + 1]. The same the other
+    way round: `owned` int32[M] holds the buckets of each record in the order of the bands, `owned_starts`
+    int64[records + 1].
+    """
+
+    members: np.ndarray
+    starts: np.ndarray
+    owned: np.ndarray
+    owned_starts: np.ndarray
+
+
+class Corpus(NamedTuple):
+    """Records with n-grams, in the order of preference.
+
+    `text` uint8[...], UTF-8; record r has the bytes begin[r] to end[r], both int64[records]. `sizes`
+    int64[records]: distinct n-grams. `longest`: no record has more tokens. `rule` reads the bytes.
+    """
+
+    text: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
+    sizes: np.ndarray
+    longest: int
+    rule: Rule
+
+
+@compiled
+def _least(x, factors, out):
+    """out[p] = min over x of factors[p] * x mod 2^32; four at a time, because a load costs as much as one."""
+    for p in range(0, len(factors), 4):
+        a0, a1, a2, a3 = factors[p], factors[p + 1], factors[p + 2], factors[p + 3]
+        m0 = m1 = m2 = m3 = np.uint32(0xFFFFFFFF)
+        for i in range(len(x)):
+            v = x[i]
+            m0 = min(m0, np.uint32(a0 * v))
+            m1 = min(m1, np.uint32(a1 * v))
+            m2 = min(m2, np.uint32(a2 * v))
+            m3 = min(m3, np.uint32(a3 * v))
+        out[p], out[p + 1], out[p + 2], out[p + 3] = m0, m1, m2, m3
+
+
+@compiled
+def band_keys(corpus, factors, weights, keys, first, last):
+    """keys[band, r] for records first to last, which have an n-gram at least.
+
+    Args:
+      factors: uint32[bands * rows and up to 3 more], odd. weights: uint64[rows], odd. keys: uint64[bands, n].
+    """
+    tokens = scratch(corpus.longest)[0]
+    x = np.empty(len(tokens) + PAD, np.uint32)
+    signature = np.empty(len(factors), np.uint32)
+    rows = len(weights)
+    for row in range(first, last):
+        count, _ = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
+        size = count - len(corpus.rule.odd) + 1
+        for k in range(size):
+            x[k] = np.uint32(gram(tokens, k, corpus.rule.odd) >> np.uint64(32))
+        padded = (size + PAD - 1) // PAD * PAD
+        x[size:padded] = x[0]
+        _least(x[:padded], factors, signature)
+        for band in range(len(keys)):
+            key = np.uint64(0)
+            for k in range(rows):
+                key += signature[band * rows + k] * weights[k]
+            keys[band, row] = mixed(key)
+
+
+@compiled
+def _groups(order, keys, bits, members, sizes):
+    """Write the members and the size of each bucket of two or more; returns (members, buckets) written.
+
+    Args:
+      order: uint64[n], sorted: the upper bits of the key, the lower `bits` the position.
+    """
+    places = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
+    total, count, at, n = 0, 0, 0, len(order)
+    while at < n:
+        upper, lead = order[at] | places, keys[np.int64(order[at] & places)]
+        stop = at + 1
+        while stop < n and order[stop] | places == upper and keys[np.int64(order[stop] & places)] == lead:
+            stop += 1
+        if stop > at + 1:
+            for k in range(at, stop):
+                members[total] = order[k] & places
+                total += 1
+            sizes[count] = stop - at
+            count += 1
+        at = stop
+    return total, count
+
+
+def _buckets_of_band(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(members int32[M], sizes int32[buckets]) of one band's keys: uint64[records].
+
+    One sort of plain numbers: the position replaces the key's lower bits, which are compared after.
+    """
+    bits = max(1, int(len(keys) - 1).bit_length())
+    low = np.uint64((1 << bits) - 1)
+    order = (keys & ~low) | np.arange(len(keys), dtype=np.uint64)
+    order.sort()
+    members, sizes = np.empty(len(keys), np.int32), np.empty(len(keys) // 2 + 1, np.int32)
+    total, count = _groups(order, keys, bits, members, sizes)
+    return members[:total].copy(), sizes[:count].copy()
+
+
+@compiled
+def _by_record(members, starts, owned, owned_starts):
+    """The transposed lists; owned_starts[r + 1] must hold the number of buckets of record r."""
+    for r in range(1, len(owned_starts)):
+        owned_starts[r] += owned_starts[r - 1]
+    free = owned_starts[:-1].copy()
+    for bucket in range(len(starts) - 1):
+        for k in range(starts[bucket], starts[bucket + 1]):
+            owned[free[members[k]]] = bucket
+            free[members[k]] += 1
+
+
+def permutations(bands: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(factors uint32[bands, rows], weights uint64[rows]), all odd."""
+    factors = (odd_numbers(bands * rows, stream=2) >> np.uint64(31)).astype(np.uint32) | np.uint32(1)
+    return factors.reshape(bands, rows), odd_numbers(rows, stream=3)
+
+
+def keys_of(corpus: Corpus, factors: np.ndarray, weights: np.ndarray, pool: Executor) -> np.ndarray:
+    """Band keys uint64[bands, records]; factors: uint32[bands, rows] of some bands."""
+    bands, rows = factors.shape
+    flat = np.ones((bands * rows + 3) // 4 * 4, np.uint32)
+    flat[: bands * rows] = factors.reshape(-1)
+    n = len(corpus.begin)
+    keys = np.empty((bands, n), np.uint64)
+    in_blocks(pool, n, BLOCK, partial(band_keys, corpus, flat, weights, keys))
+    return keys
+
+
+def in_blocks(pool: Executor, count: int, block: int, work: Callable[[int, int], object]) -> None:
+    """Call work(first, last) for each block of 0..count, on the pool's threads."""
+    for job in [pool.submit(work, n, min(n + block, count)) for n in range(0, count, block)]:
+        job.result()
+
+
+def buckets(corpus: Corpus, bands: int, rows: int, pool: Executor) -> Buckets:
+    """Propose: every bucket that two records share in some band; the same whatever the pool."""
+    n = len(corpus.begin)
+    factors, weights = permutations(bands, rows)
+    step = min(bands, max(1, KEY_BYTES // max(1, 8 * n)))
+    members, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for band in range(0, bands, step):
+        keys = keys_of(corpus, factors[band : band + step], weights, pool)
+        for m, s in pool.map(_buckets_of_band, keys):
+            members.append(m)
+            sizes.append(s)
+        del keys
+    all_members = np.concatenate(members)
+    del members
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes), dtype=np.int64)])
+    owned_starts = np.zeros(n + 1, np.int64)
+    owned_starts[1:] = np.bincount(all_members, minlength=n)
+    owned = np.empty(len(all_members), np.int32)
+    _by_record(all_members, starts, owned, owned_starts)
+    return Buckets(all_members, starts, owned, owned_starts)

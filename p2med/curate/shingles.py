@@ -1,0 +1,255 @@
+"""A text as the set of its n-grams: the stated rule of normalisation, compiled.
+
+text (UTF-8) ─► each character spelled by the rule ─► tokens (characters or words) ─► n-grams ─► 64-bit hashes
+
+The rule: every character is replaced by its NFKC form in lower case (full width becomes half width, ①
+becomes 1), decimal digits of any script by ASCII digits (`digits: mask` makes them all 0), and white space,
+control and format characters vanish. With `unit: word` those and punctuation end a word, and a Chinese
+character or kana is a word by itself, because Chinese puts no space between words.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+TABLE = 0x30000
+"""Code points from here on (rare Chinese characters) stand for themselves."""
+MANY = np.uint32(1 << 31)
+"""Marks a spelling of several characters; the rest of the number is its place in `Rule.longer`."""
+GAP, RUN, ALONE = 0, 1, 2
+
+
+def compiled(function: Callable) -> Callable:
+    """Compile with numba, free of the interpreter's lock; keep the result where a cache can be written."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba finds no folder that it may write to
+        return njit(nogil=True)(function)
+
+
+class Rule(NamedTuple):
+    """How to read a text.
+
+    `spelled` uint32[TABLE]: what a code point becomes, 0 for nothing. `longer` uint32[...]: for those marked
+    MANY, a length and then the characters. `kind` uint8[TABLE]: GAP, RUN or ALONE, for words. `odd`
+    uint64[ngram]: one factor for each place of an n-gram.
+    """
+
+    spelled: np.ndarray
+    longer: np.ndarray
+    kind: np.ndarray
+    odd: np.ndarray
+    words: bool
+
+
+def odd_numbers(count: int, stream: int) -> np.ndarray:
+    """uint64[count], odd; splitmix64, so that no library's version can change them."""
+    with np.errstate(over="ignore"):
+        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z += np.uint64(stream) * np.uint64(0xD1342543DE82EF95)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
+
+
+def spelling(character: str, mask: bool = False) -> str:
+    """What one character becomes under the rule; "" for white space and what cannot be seen."""
+    form = unicodedata.normalize("NFKC", character).casefold()
+    seen = []
+    for c in unicodedata.normalize("NFKC", form):
+        if c.isdecimal():
+            seen.append("0" if mask else str(unicodedata.decimal(c)))
+        elif not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf", "Cs"):
+            seen.append(c)
+    return "".join(seen)
+
+
+def normalised(text: str, digits: str = "keep") -> str:
+    """The text under the rule, as the character n-grams see it."""
+    return "".join(spelling(c, digits == "mask") for c in text)
+
+
+@lru_cache(maxsize=4)
+def rule(ngram: int, unit: str = "char", digits: str = "keep") -> Rule:
+    """The tables of the rule, about 0.3 s the first time."""
+    spelled = np.arange(TABLE, dtype=np.uint32)
+    longer: list[int] = []
+    kind = np.full(TABLE, GAP, np.uint8)
+    for point in range(TABLE):
+        character = chr(point)
+        new = spelling(character, digits == "mask")
+        if len(new) > 1:
+            spelled[point] = int(MANY) + len(longer)
+            longer += [len(new), *map(ord, new)]
+        elif new != character:
+            spelled[point] = ord(new) if new else 0
+        if unicodedata.category(character)[0] in "LNM":
+            kind[point] = ALONE if _stands_alone(point) else RUN
+    kind[0] = GAP
+    more = np.array(longer, np.uint32)
+    return Rule(spelled, more, kind, odd_numbers(ngram, stream=1), unit == "word")
+
+
+def _stands_alone(point: int) -> bool:
+    """Chinese characters and kana."""
+    return (
+        0x2E80 <= point <= 0x2FDF or 0x3005 <= point <= 0x9FFF or 0xF900 <= point <= 0xFAFF or point > 0x1FFFF
+    )
+
+
+@compiled
+def mixed(h):
+    """Spread 64 bits over 64 bits (the finaliser of splitmix64)."""
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@compiled
+def _decoded(text, at):
+    """(code point, next position) of the UTF-8 character at a position; the text is valid UTF-8."""
+    lead = np.uint32(text[at])
+    if lead < 0x80:
+        return lead, at + 1
+    if lead < 0xE0:
+        return ((lead & 0x1F) << 6) | (text[at + 1] & 0x3F), at + 2
+    if lead < 0xF0:
+        point = ((lead & 0x0F) << 12) | ((text[at + 1] & 0x3F) << 6)
+        return point | (text[at + 2] & 0x3F), at + 3
+    point = ((lead & 0x07) << 18) | ((text[at + 1] & 0x3F) << 12)
+    return point | ((text[at + 2] & 0x3F) << 6) | (text[at + 3] & 0x3F), at + 4
+
+
+@compiled
+def _take(point, rule, tokens, count, word):
+    """Add one spelled character to the tokens; `word` is the hash of the word under way, 0 for none."""
+    if not rule.words:
+        if point:
+            tokens[count] = point
+            count += 1
+        return count, word
+    kind = rule.kind[point] if point < TABLE else ALONE
+    if kind == RUN:
+        return count, mixed(word + np.uint64(point)) | np.uint64(1)
+    if word:
+        tokens[count] = word
+        count += 1
+    if kind == ALONE:
+        tokens[count] = point
+        count += 1
+    return count, np.uint64(0)
+
+
+@compiled
+def spelled_tokens(text, start, stop, rule, tokens):
+    """(number of tokens written, hash of the unchanged characters)."""
+    count, word, raw, at = 0, np.uint64(0), np.uint64(stop - start), start
+    while at < stop:
+        point, at = _decoded(text, at)
+        raw = (raw ^ np.uint64(point)) * np.uint64(0x100000001B3)
+        new = rule.spelled[point] if point < TABLE else np.uint32(point)
+        if new < MANY:
+            count, word = _take(new, rule, tokens, count, word)
+        else:
+            place = new - MANY
+            for k in range(rule.longer[place]):
+                count, word = _take(rule.longer[place + 1 + k], rule, tokens, count, word)
+    if word:
+        tokens[count] = word
+        count += 1
+    return count, raw
+
+
+@compiled
+def spelled_length(text, start, stop, rule):
+    """How many characters the spelled text has: no less than its tokens."""
+    count, at = 0, start
+    while at < stop:
+        point, at = _decoded(text, at)
+        new = rule.spelled[point] if point < TABLE else np.uint32(point)
+        count += 1 if new < MANY else np.int64(rule.longer[new - MANY])
+    return count
+
+
+@compiled
+def scratch(longest):
+    """Room for one text of so many tokens: tokens, hash table and its stamps."""
+    size = 16
+    while size < 2 * longest:
+        size *= 2
+    return np.empty(longest + 8, np.uint64), np.empty(size, np.uint64), np.zeros(size, np.int64)
+
+
+@compiled
+def insert(value, table, stamps, stamp, mask):
+    """Put a hash into an open table; True when it was not there under this stamp."""
+    place = np.int64(value & mask)
+    while stamps[place] == stamp:
+        if table[place] == value:
+            return False
+        place = np.int64((np.uint64(place) + np.uint64(1)) & mask)
+    stamps[place] = stamp
+    table[place] = value
+    return True
+
+
+@compiled
+def mask_for(count):
+    """The table of the smallest power of two that is half empty with so many entries: its bit mask."""
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    return np.uint64(size - 1)
+
+
+@compiled
+def gram(tokens, first, odd):
+    """64-bit hash of the n-gram that starts at a token."""
+    h = np.uint64(0)
+    for k in range(len(odd)):
+        h += tokens[first + k] * odd[k]
+    return mixed(h)
+
+
+@compiled
+def ngrams(text, start, stop, rule, room, stamp, out):
+    """Write the distinct n-gram hashes of a text to `out`, in order of appearance, and to the table.
+
+    Args:
+      text: uint8[...], UTF-8. start, stop: the text's bytes. room: of `scratch`. stamp: unlike any used
+      with this room before, > 0. out: uint64[...], long enough.
+
+    Returns:
+      (how many, the table's bit mask, hash of the unchanged characters).
+    """
+    tokens, table, stamps = room
+    count, raw = spelled_tokens(text, start, stop, rule, tokens)
+    mask, found = mask_for(count), 0
+    for first in range(count - len(rule.odd) + 1):
+        h = gram(tokens, first, rule.odd)
+        if insert(h, table, stamps, stamp, mask):
+            out[found] = h
+            found += 1
+    return found, mask, raw
+
+
+@compiled
+def measure(text, begin, end, rule, lengths, sizes, prints, others, raws, first, last):
+    """For records first to last: length, distinct n-grams, two fingerprints of the set, hash of the text."""
+    longest = 0
+    for row in range(first, last):
+        lengths[row] = spelled_length(text, begin[row], end[row], rule)
+        longest = max(longest, lengths[row])
+    room = scratch(longest)
+    out = np.empty(len(room[0]), np.uint64)
+    for row in range(first, last):
+        size, _, raw = ngrams(text, begin[row], end[row], rule, room, row - first + 1, out)
+        one, other = np.uint64(0), np.uint64(0)
+        for k in range(size):
+            one += out[k]
+            other += mixed(out[k])
+        sizes[row], prints[row], others[row], raws[row] = size, mixed(one), other, raw
