@@ -2,14 +2,14 @@
 
     declared             bytes of 张三         read as      why
     GB18030              D5C5 C8FD             gb18030      declared
-    (none), ISO_IR 100   D5C5 C8FD             gb18030      declared_wrong: 2 common hanzi, or 4 lone letters
+    ISO_IR 100           D5C5 C8FD             gb18030      declared_wrong: 2 common hanzi, or 4 odd letters
     \\GB18030             D5C5 C8FD             gb18030      not_as_second_value
-    \\ISO 2022 IR 58      ESC$)A D5C5 C8FD      iso_2022_58  declared (pydicom leaves the escape: SAFETY.md, F7)
+    \\ISO 2022 IR 58      ESC$)A D5C5 C8FD      iso_2022_58  declared (pydicom leaves the escape: SAFETY, F7)
     GB18030, ISO_IR 100  E5BCA0 E4B889         utf-8        declared_wrong
     ISO_IR 192           C395 C385 C388 C3BD   twice        encoded twice: GBK taken for Latin-1, then UTF-8
 
-Every reading of a value costs bits: few for what is common in a Chinese hospital, many for what no one writes.
-The cheapest reading wins if it wins clearly; otherwise the value is not read at all.
+Every reading of a value costs bits (plausible.py): few for what is common in a Chinese hospital, many for
+what no one writes. The cheapest reading wins if it wins clearly; otherwise the value is not read at all.
 """
 
 import re
@@ -26,13 +26,14 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from p2med.ingest.plausible import bits
+from p2med.ingest.identity import CHINESE
+from p2med.ingest.plausible import bits, hanzi
 
 TEXT_VRS = {"PN", "SH", "LO", "ST", "LT", "UC", "UT", "CS", "AS", "AE"}
 """CS, AS and AE are ASCII by the standard; Chinese consoles write 胸部 and 男 there all the same."""
 LATIN = {"latin_1", "iso8859_2", "iso8859_3", "iso8859_4", "iso_ir_148", "iso8859_9"}
 OWN_SCRIPT = {"iso_ir_126", "iso_ir_127", "iso_ir_138", "iso_ir_144", "iso_ir_166", "shift_jis"}
-"""Single-byte sets whose words have no ASCII letter: nothing in them can be told from GBK, so they are believed."""
+"""Single-byte sets whose words have no ASCII letter cannot be told from GBK, so they are believed."""
 SPELLINGS = {
     "UTF-8": "utf-8", "UTF8": "utf-8", "ISO_IR192": "utf-8", "GB2312": "gb18030", "GBK": "gb18030",
     "CP936": "gb18030", "GB18030-2000": "gb18030", "GB 18030": "gb18030", "ISO_IR 58": "gb18030",
@@ -41,10 +42,13 @@ SPELLINGS = {
 """Terms of the field for one encoding of many bytes; some are in the standard, some only in use."""
 CLEAR_BITS = 3.0
 POOLED_BITS = 6.0
+CUT_BITS = 25.0
+OTHER_SCRIPT_BITS = 12.0
+"""Two or three hanzi in GBK may be bytes of Cyrillic or Arabic words in UTF-8; no one writes those here."""
 _ESCAPE = re.compile(rb"\x1b[$()\-.,/]{1,2}[0-9A-Z]")
 _CHINESE_ESCAPES = (b"\x1b$)A", b"\x1b$A", b"\x1b(B", b"\x1b$(A", b"\x1b-A", b"\x1b(J")
 _SEVEN_BIT = re.compile(rb"(?:\x1b\$\(?A|\x0e)([!-~]*)(?:\x1b\(B|\x0f|$)")
-_LOST = ("\ufffd", "锟斤拷", "锟斤", "烫烫烫")
+_LOST = ("\ufffd", "锟斤拷", "烫烫烫")
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,7 @@ def repair(dataset: Dataset) -> list[Finding]:
     clear = Counter(r[0].codec for _, r in values if _margin(r) >= CLEAR_BITS)
     usual = clear.most_common(1)[0][0] if clear else ""
     for text, readings in values:
-        best = _choose(readings, usual)
-        why = best.why if best else "charset_undecidable" if readings else "no_charset_fits"
-        if best and any(mark in best.text for mark in _LOST):
-            best, why = None, "characters_lost"
+        best, why = _judge(readings, usual)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             said = best.text.rstrip(" \0") if best else ""
@@ -154,12 +155,36 @@ def _declared(dataset: Dataset) -> tuple[str, ...]:
 # ---------------------------------------------------------------- readings of one value
 
 
+def _judge(readings: tuple[Reading, ...], usual: str) -> tuple[Reading | None, str]:
+    """The reading to believe, if any, and why (not)."""
+    best = _choose(readings, usual)
+    if not readings or (best and _is_noise(best)):
+        return None, "no_charset_fits"
+    if any(mark in (best or readings[0]).text for mark in _LOST):
+        return None, "characters_lost"
+    return (best, best.why) if best else (None, "charset_undecidable")
+
+
 def _choose(readings: tuple[Reading, ...], usual: str) -> Reading | None:
     """The clearly cheapest reading; among near ones that of the file's other values."""
+    if not readings:
+        return None
+    first = readings[0]
     if _margin(readings) >= CLEAR_BITS:
-        return readings[0]
+        return first
     near = [r for r in readings if r.bits - readings[0].bits <= POOLED_BITS and r.codec == usual]
-    return near[0] if near else None
+    labelled = first.why == "declared" and first.codec in ("utf-8", "gb18030")
+    return near[0] if near else first if labelled else None
+
+
+def _is_noise(reading: Reading) -> bool:
+    """Neither words of Latin letters nor Chinese as people write it: some other character set."""
+    odd = [c for c in reading.text if not c.isascii()]
+    if reading.codec in LATIN:
+        ascii_bits = 4.0 * (len(reading.text) - len(odd))
+        return len(odd) > 2 and bits(reading.text) - ascii_bits >= 12.0 * len(odd)
+    rare = [c for c in odd if c.isalpha() and hanzi(c) > 13.0]
+    return reading.why != "declared" and len(odd) > 1 and len(rare) == len(odd)
 
 
 def _margin(readings: tuple[Reading, ...]) -> float:
@@ -180,7 +205,8 @@ def _readings(content: bytes, declared: tuple[str, ...]) -> tuple[Reading, ...]:
         text = _decode(content, first)[0]
         return (Reading(text, first, "declared", 0.0),) if text is not None else ()
     found = []
-    for codec in dict.fromkeys((first, "utf-8", "gb18030", "latin_1")):
+    others = ("utf-8", "gb18030") if first in LATIN else ("utf-8", "gb18030", "latin_1")
+    for codec in dict.fromkeys((first, *others)):
         text, cut = _decode(content, codec)
         if text is None:
             continue
@@ -193,8 +219,15 @@ def _readings(content: bytes, declared: tuple[str, ...]) -> tuple[Reading, ...]:
             (4.0 if codec in LATIN else 8.0) if codec == first and declared or codec in claimed else 0.0
         )
         # Elements of 64 bytes end inside a character where a device counts bytes; short ones hardly do.
-        cost = bits(text) + cut * (2.0 if len(content) >= 60 else 10.0) - believed
-        if cost < float("inf"):
+        other_script = why == "declared_wrong" and codec == "utf-8" and not CHINESE.search(text)
+        cost = (
+            bits(text)
+            + other_script * OTHER_SCRIPT_BITS
+            + cut * (2.0 if len(content) >= 60 else CUT_BITS)
+            - believed
+        )
+        private = why != "declared" and any("\ue000" <= c <= "\uf8ff" for c in text)
+        if cost < float("inf") and not private:
             found.append(Reading(text, codec, "cut_off" if cut else why, cost))
         if not cut and codec in ("utf-8", "gb18030"):
             found += _twice(text)

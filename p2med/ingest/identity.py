@@ -17,7 +17,7 @@ def canonical_id(text: str) -> str:
 
 
 def canonical_name(name: str) -> str:
-    """A DICOM name in one spelling: the ideographic group if there is one, without blanks, carets and dots."""
+    """A DICOM name in one spelling: the ideographic group if there is one; no blanks, carets or dots."""
     groups = [unicodedata.normalize("NFKC", g) for g in name.split("=")]
     chosen = next((g for g in groups if CHINESE.search(g)), next((g for g in groups if g.strip("^ ")), ""))
     if CHINESE.search(chosen):

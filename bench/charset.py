@@ -1,0 +1,75 @@
+"""How many headers are read as they were meant, under every right and wrong character set.
+
+python bench/charset.py --children 1000
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ingest"))
+
+from header_maker import PATIENT_NAME, child, foreign_headers, headers_of
+
+from p2med.deid.pseudonym import PUBLIC_KEY, Pseudonyms
+from p2med.errors import DataError
+from p2med.imaging.header import parse
+from p2med.ingest.charset import repair
+from p2med.ingest.header import read_instance
+from p2med.ingest.identity import canonical_name
+
+
+def judge(made) -> tuple[str, str, str]:
+    """right, refused or damaged; and the patient's and the name's pseudonym."""
+    try:
+        instance = read_instance(made.content, "x")
+    except DataError as error:
+        return f"refused ({error.reason})", "", ""
+    dataset = parse(made.content, pixels=False)
+    repair(dataset)
+    same = all(str(dataset[tag].value) == text for tag, text in made.truth.items())
+    names = Pseudonyms(PUBLIC_KEY)
+    name = canonical_name(str(dataset[PATIENT_NAME].value))
+    return (
+        "right" if same else "damaged",
+        names.name("patient", instance.patient_id),
+        names.name("name", name),
+    )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--children", type=int, default=1000)
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args()
+    rng, began = random.Random(given.seed), time.perf_counter()
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    pseudonyms: Counter[int] = Counter()
+    for number in range(given.children):
+        keys = set()
+        for made in headers_of(child(rng, number), rng):
+            verdict, *key = judge(made)
+            counts[made.kind][verdict] += 1
+            if key[0]:  # also of what was read wrongly
+                keys.add(tuple(key))
+        pseudonyms[len(keys)] += 1
+    for made in foreign_headers():
+        counts[made.kind][judge(made)[0]] += 1
+    for kind, verdicts in counts.items():
+        print(f"{kind:32} {sum(verdicts.values()):6} {dict(verdicts)}")
+    for side in ("right", "wrong"):
+        total = sum((c for k, c in counts.items() if k.startswith(side)), Counter())
+        n = sum(total.values())
+        print(
+            f"{side + ' labels':32} {n:6} read {100 * total['right'] / n:.3f} %, damaged {total['damaged']}"
+        )
+    print(f"pseudonyms of a child over all its headers: {dict(pseudonyms)}")
+    headers = sum(sum(c.values()) for c in counts.values())
+    print(f"{headers / (time.perf_counter() - began):.0f} headers a second, each read twice")
+
+
+if __name__ == "__main__":
+    main()
