@@ -168,7 +168,8 @@ def _split_spellings(known: Vocabulary, text: str, breaks: list[int], taken: lis
             if place >= 0:
                 near.append((low + place, low + place + len(head), label))
         # A whole spelling with the same ending (胸腔积液) counts as a nearer head of its tail.
-        last = min((t.start for t in taken if t.end == end and t.label), default=None)
+        joined = [t.start for t in taken if t.end == end and t.start < tail_start and t.label]
+        last = min(joined, default=None)
         for start, head_end, label in sorted(near, reverse=True):
             apart = last is not None and start < last and not _JOINED.search(text, head_end, last)
             if not apart and not _blocked(Span(start, end, label), head_end, tail_start, taken):
