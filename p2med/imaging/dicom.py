@@ -1,24 +1,24 @@
 """A DICOM series -> one array in HU or stored grey values, slices in order; technical facts only.
 
-CT, 33 files -> int16[33, 512, 512], HU, spacing (8.0, 0.78, 0.78), sorted by ImagePositionPatient
+CT, 33 files -> int16[33, 512, 512], HU, spacing (8.0, 0.78, 0.78), feet first, sorted by ImagePositionPatient
 CR, 1 file   -> uint16[1, 1024, 1024], stored, bright = dense
 """
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from p2med.errors import DataError
-from p2med.imaging.decode import decode_ct, decode_radiograph, names_pixel_data
-from p2med.imaging.header import ENHANCED_CT, Header, Source, number, numbers, parse, technical
-from p2med.imaging.pixels import OrderRule, Pixels
+from p2med.imaging.decode import MAX_VALUES, decode_ct, decode_radiograph, names_pixel_data
+from p2med.imaging.enhanced import frame_headers
+from p2med.imaging.header import ENHANCED_CT, Header, Source, parse, technical
+from p2med.imaging.order import Order, order_slices, to_standard
+from p2med.imaging.pixels import Pixels
 from p2med.imaging.source import read_bytes
 
-SAME_POSITION_MM = 0.01
-SAME_DIRECTION = 1e-3
+Parsed = tuple[Dataset, list[Header], bytes]
 
 
 def read_header(source: Source) -> Header:
@@ -31,140 +31,114 @@ def read_header(source: Source) -> Header:
 
 
 def read_series(sources: Sequence[Source]) -> Pixels:
-    """Read the files of one series, in any order.
+    """Read the files of one series, in any order; nothing is resampled or made up.
 
     Raises:
-      DataError: with the reasons of header.py and decode.py, and of the series as a whole: `no_files`,
-        `mixed_modality`, `mixed_shape`, `mixed_orientation`, `localizer`, `duplicate_position`,
-        `order_unknown`, `several_radiographs`, `multi_frame_ct`.
+      DataError: with the reasons of header.py, decode.py and order.py, and of the series as a whole:
+        `no_files`, `mixed_modality`, `several_radiographs`, `multi_frame_ct`, `duplicate_position`,
+        `image_too_large`.
     """
     if not sources:
         raise DataError("no_files", "the series has no file")
-    headers: list[Header] = []
-    arrays: list[np.ndarray] = []
-    for source in sources:
-        found, array = _read_instance(source)
-        if headers and (found[0].rows, found[0].columns) != (headers[0].rows, headers[0].columns):
-            raise DataError("mixed_shape", "the slices of one series differ in rows or columns")
-        headers += found
-        arrays.append(array)
-    if len({h.modality for h in headers}) > 1:
-        raise DataError("mixed_modality", "the files of one series differ in modality")
-    if headers[0].modality != "CT":
-        if len(headers) > 1:
-            raise DataError("several_radiographs", f"{len(headers)} images in one series")
+    if len(sources) == 1:
+        dataset, headers, blob = _parse_whole(sources[0])
+        if headers[0].modality == "CT":
+            return _volume([headers], [lambda: decode_ct(dataset, headers, blob)])
         pixel = headers[0].pixel_spacing_mm
-        spacing = (1.0, *pixel) if pixel else None
-        return Pixels(arrays[0], "stored", spacing, headers[0])
-    order, rule, gaps = slice_order(headers)
-    stack = np.concatenate(arrays)[order] if len(headers) > 1 else arrays[0]
-    first = headers[order[0]]
-    even = not len(gaps) or float(gaps.max() - gaps.min()) <= 0.1 * float(np.median(gaps))
-    return Pixels(stack, "HU", _spacing(first, gaps), first, rule, even)
+        array = decode_radiograph(dataset, headers[0], blob)
+        return Pixels(array, "stored", (1.0, *pixel) if pixel else None, headers[0])
+    # Headers first: what is no volume is refused before a pixel is decoded, and each slice goes to its place.
+    by_file = [_headers(parse(s, pixels=False)) for s in sources]
+    if len({h.modality for headers in by_file for h in headers}) > 1:
+        raise DataError("mixed_modality", "the files of one series differ in modality")
+    if by_file[0][0].modality != "CT":
+        raise DataError("several_radiographs", f"{len(sources)} images in one series")
+    return _volume(by_file, [lambda s=s: _read_ct(s) for s in sources])
 
 
-def _read_instance(source: Source) -> tuple[list[Header], np.ndarray]:
+def _read_ct(source: Source) -> np.ndarray:
+    dataset, headers, blob = _parse_whole(source)
+    return decode_ct(dataset, headers, blob)
+
+
+def _parse_whole(source: Source) -> Parsed:
     blob = source if isinstance(source, bytes) else read_bytes(os.fspath(source))
     dataset = parse(blob)
     try:
-        header = technical(dataset)
+        return dataset, _headers(dataset), blob
     except DataError as error:
         # pydicom drops the whole data set when compressed pixel data lacks its end.
         if error.reason != "not_an_image" or not names_pixel_data(blob):
             raise
-        technical(parse(blob, pixels=False))
+        _headers(parse(blob, pixels=False))
         raise DataError("pixel_data_truncated", "the file ends inside the pixel data") from None
-    if header.modality != "CT":
-        return [header], decode_radiograph(dataset, header, blob)
-    if header.is_localizer:
-        raise DataError("localizer", "a scout view, not a slice")
-    frames = [header]
-    if header.sop_class_uid == ENHANCED_CT:
-        frames = _frame_headers(dataset, header)
-    elif header.frames > 1:
-        raise DataError("multi_frame_ct", "several frames, and no positions for them")
-    return frames, decode_ct(dataset, frames, blob)
 
 
-def _frame_headers(dataset: Dataset, header: Header) -> list[Header]:
-    """Enhanced CT: geometry and rescale of each frame (DICOM PS3.3 C.7.6.16)."""
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
-    if len(groups) != header.frames:
-        raise DataError("order_unknown", f"{len(groups)} functional groups for {header.frames} frames")
-    headers = []
-    for group in groups:
-
-        def macro(name: str, group: Dataset = group) -> Dataset:
-            items = group.get(name) or shared.get(name)
-            return items[0] if items else Dataset()
-
-        values = macro("PixelValueTransformationSequence")
-        slope, intercept = number(values.get("RescaleSlope")), number(values.get("RescaleIntercept"))
-        measures = macro("PixelMeasuresSequence")
-        spacing = numbers(measures.get("PixelSpacing"), 2)
-        kernel = macro("CTReconstructionSequence").get("ConvolutionKernel")
-        headers.append(
-            replace(
-                header,
-                rescale=header.rescale if intercept is None else (slope or 1.0, intercept),
-                position=numbers(macro("PlanePositionSequence").get("ImagePositionPatient"), 3),
-                orientation=numbers(macro("PlaneOrientationSequence").get("ImageOrientationPatient"), 6),
-                pixel_spacing_mm=(spacing[0], spacing[1]) if spacing else header.pixel_spacing_mm,
-                slice_thickness_mm=number(measures.get("SliceThickness")) or header.slice_thickness_mm,
-                convolution_kernel=str(kernel) if kernel else header.convolution_kernel,
-            )
-        )
-    return headers
+def _headers(dataset: Dataset) -> list[Header]:
+    """One header for each frame of a file."""
+    header = technical(dataset)
+    if header.modality == "CT":
+        if header.is_localizer:
+            raise DataError("localizer", "a scout view, not a slice")
+        if header.sop_class_uid == ENHANCED_CT:
+            return frame_headers(dataset, header)
+        if header.frames > 1:
+            raise DataError("multi_frame_ct", "several frames, and no positions for them")
+    return [header]
 
 
-def slice_order(headers: Sequence[Header]) -> tuple[np.ndarray, OrderRule, np.ndarray]:
-    """Order slices along the normal of their plane; without positions by SliceLocation, then InstanceNumber.
+def _volume(by_file: list[list[Header]], reads: Sequence) -> Pixels:
+    """Put every frame of every file to its place.
 
-    Returns:
-      int[D] order, the rule that made it, float[D-1] distances in mm (empty when they are unknown).
-
-    Raises:
-      DataError: `mixed_orientation`, `duplicate_position`, `order_unknown`.
+    Args:
+      by_file: the headers of each file's frames; reads: for each file a function that gives its frames in HU.
     """
-    if any(h.is_localizer for h in headers):
-        raise DataError("localizer", "a scout view among the slices")
-    if len(headers) == 1:
-        return np.zeros(1, int), "single", np.zeros(0)
-    keys, rule = _order_keys(headers)
-    order = np.argsort(keys, kind="stable")
-    gaps = np.diff(keys[order])
-    if (gaps < SAME_POSITION_MM).any():
-        raise DataError("duplicate_position", f"{int((gaps < SAME_POSITION_MM).sum())} by {rule}")
-    return order, rule, (gaps if rule != "instance_number" else np.zeros(0))
+    headers = [h for frames in by_file for h in frames]
+    order = order_slices(headers)
+    rows, columns = headers[0].rows, headers[0].columns
+    if order.depth * rows * columns > MAX_VALUES:
+        raise DataError("image_too_large", f"{order.depth} slices of {rows} x {columns}")
+    stack = np.empty((order.depth, rows, columns), np.int16)
+    filled = np.zeros(order.depth, bool)
+    places = iter(order.places)
+    for read in reads:
+        for frame in read():
+            place = next(places)
+            if not filled[place]:
+                stack[place], filled[place] = frame, True
+            elif (stack[place] != frame).any():
+                raise DataError("duplicate_position", f"two different slices at one place, by {order.rule}")
+    first = headers[int(np.flatnonzero(order.places == 0)[0])]
+    fixed = ["copies_dropped"] if len(headers) > order.depth else []
+    upright, spacing = _upright(stack, first, _spacing(first, order), fixed)
+    return Pixels(upright, "HU", spacing, first, order.rule, order.even, tuple(fixed))
 
 
-def _order_keys(headers: Sequence[Header]) -> tuple[np.ndarray, OrderRule]:
-    orientations = [h.orientation for h in headers if h.orientation is not None]
-    if orientations:
-        directions = np.array(orientations)
-        if np.abs(directions - directions[0]).max() > SAME_DIRECTION:
-            raise DataError("mixed_orientation", "the slices of one series lie in different planes")
-        positions = [h.position for h in headers if h.position is not None]
-        if len(positions) == len(orientations) == len(headers):
-            normal = np.cross(directions[0, :3], directions[0, 3:])
-            length = float(np.linalg.norm(normal))
-            if length > 0.5:
-                return np.array(positions) @ (normal / length), "image_position_patient"
-    locations = [h.slice_location for h in headers if h.slice_location is not None]
-    if len(locations) == len(headers):
-        return np.array(locations), "slice_location"
-    counted = [h.instance_number for h in headers if h.instance_number is not None]
-    if len(counted) == len(headers):
-        return np.array(counted, float), "instance_number"
-    raise DataError("order_unknown", "no position, slice location or instance number in every slice")
+def _upright(
+    stack: np.ndarray, first: Header, spacing: tuple[float, float, float] | None, fixed: list[str]
+) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+    """Columns to the patient's left, rows to the back; appends to `fixed` what it did."""
+    if first.orientation is None:
+        return stack, spacing
+    transpose, rows, columns = to_standard(np.array(first.orientation))
+    if transpose:
+        stack = stack.transpose(0, 2, 1)
+        spacing = (spacing[0], spacing[2], spacing[1]) if spacing else None
+        fixed.append("transposed")
+    if rows:
+        stack = stack[:, ::-1]
+        fixed.append("rows_flipped")
+    if columns:
+        stack = stack[:, :, ::-1]
+        fixed.append("columns_flipped")
+    return np.ascontiguousarray(stack), spacing
 
 
-def _spacing(first: Header, gaps: np.ndarray) -> tuple[float, float, float] | None:
+def _spacing(first: Header, order: Order) -> tuple[float, float, float] | None:
     if first.pixel_spacing_mm is None:
         return None
-    if len(gaps):
-        z = float(np.median(gaps))
+    if len(order.gaps_mm):
+        z = float(np.median(order.gaps_mm))
     else:
         z = first.spacing_between_slices_mm or first.slice_thickness_mm or 0.0
     return (round(abs(z), 4), *first.pixel_spacing_mm) if z else None

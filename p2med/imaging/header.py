@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from p2med.errors import DataError
-from p2med.imaging.source import read_bytes, split_pointer
+from p2med.imaging.source import map_file, open_file, read_bytes, split_pointer
+from p2med.imaging.structure import Buffer, check_structure
 
 # pydicom's warnings quote the value that they complain about, so neither they nor its log may reach a log.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -25,6 +26,8 @@ Source = bytes | str | os.PathLike[str]
 MODALITIES = ("CR", "DX", "CT")
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+ENCAPSULATED_DOCUMENT = "1.2.840.10008.5.1.4.1.1.104."
+DICOMDIR = "1.2.840.10008.1.3.10"
 MODALITY_OF_CLASS = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
     "1.2.840.10008.5.1.4.1.1.1.1": "DX",
@@ -58,6 +61,7 @@ class Header:
     """Stored values of no meaning, both bounds included."""
     rescale: tuple[float, float] | None = None
     """Slope and intercept."""
+    rescale_type: str | None = None
     image_type: tuple[str, ...] = ()
     view_position: str | None = None
     contrast: bool = False
@@ -70,6 +74,7 @@ class Header:
     position: tuple[float, ...] | None = None  # x, y, z
     slice_location: float | None = None
     instance_number: int | None = None
+    gantry_tilt_degrees: float | None = None
     burned_in: bool | None = None
 
     @property
@@ -89,40 +94,33 @@ def parse(source: Source, pixels: bool = True) -> Dataset:
       pixels: False stops before the pixel data, which is much cheaper.
 
     Raises:
-      DataError: `not_dicom`, `dicom_unreadable`, or the reasons of source.read_bytes.
+      DataError: `not_dicom`, `dicom_unreadable`, or the reasons of source.py and structure.py.
     """
-    stream, head = _open(source)
-    with stream:
-        forced = head[128:132] != b"DICM"
-        if forced and not _looks_like_dicom(head):
-            raise DataError("not_dicom", "there is no DICOM preamble and no data element at the start")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=forced)
-                _complete_meta(dataset)
-                # Sequences are parsed lazily; asking for one class now keeps the failure inside this guard.
-                dataset.get("SOPClassUID")
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a parser written in C or Rust raises anything
-            raise DataError("dicom_unreadable", type(error).__name__) from None
+    if isinstance(source, bytes) or split_pointer(source)[1] is not None:
+        blob = source if isinstance(source, bytes) else read_bytes(source)
+        return _parse(BytesIO(blob), blob, pixels)
+    with open_file(source) as file, map_file(file) as content:
+        return _parse(file, content, pixels)
+
+
+def _parse(stream: BinaryIO, content: Buffer, pixels: bool) -> Dataset:
+    head = bytes(content[:132])
+    forced = head[128:132] != b"DICM"
+    if forced and not _looks_like_dicom(head):
+        raise DataError("not_dicom", "there is no DICOM preamble and no data element at the start")
+    check_structure(content, pixels)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=forced)
+            _complete_meta(dataset)
+            # Sequences are parsed lazily; asking for one class now keeps the failure inside this guard.
+            dataset.get("SOPClassUID")
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # a parser written in C or Rust raises anything
+        raise DataError("dicom_unreadable", type(error).__name__) from None
     return dataset
-
-
-def _open(source: Source) -> tuple[BinaryIO, bytes]:
-    if not isinstance(source, bytes) and split_pointer(source)[1] is None:
-        try:
-            stream: BinaryIO = open(source, "rb")
-        except FileNotFoundError:
-            raise DataError("file_missing", os.fspath(source)) from None
-        except OSError as error:
-            raise DataError("file_unreadable", f"{os.fspath(source)}: {error.strerror}") from None
-    else:
-        stream = BytesIO(source if isinstance(source, bytes) else read_bytes(source))
-    head = stream.read(132)
-    stream.seek(0)
-    return stream, head
 
 
 def _looks_like_dicom(head: bytes) -> bool:
@@ -131,9 +129,11 @@ def _looks_like_dicom(head: bytes) -> bool:
 
 
 def _complete_meta(dataset: Dataset) -> None:
+    """The transfer syntax that was found, where it is missing or plain but of the wrong kind."""
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = FileMetaDataset()
-    if "TransferSyntaxUID" in dataset.file_meta:
+    declared = dataset.file_meta.get("TransferSyntaxUID")
+    if declared and (declared.is_compressed or declared.is_private):
         return
     implicit, little = dataset.original_encoding
     explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -157,13 +157,18 @@ def technical(dataset: Dataset) -> Header:
 
 
 def _technical(dataset: Dataset) -> Header:
-    sop_class = str(dataset.get("SOPClassUID") or "")
+    sop_class = _sop_class(dataset)
     rows, columns = integer(dataset.get("Rows")), integer(dataset.get("Columns"))
-    if not rows or not columns:
+    if not rows or not columns or min(rows, columns) < 1:
         raise DataError("not_an_image", "Rows or Columns is missing")
-    modality = str(dataset.get("Modality") or MODALITY_OF_CLASS.get(sop_class, "")).strip().upper()
+    by_class = MODALITY_OF_CLASS.get(sop_class)
+    modality = str(dataset.get("Modality") or by_class or "").strip().upper()
     if modality not in MODALITIES:
         raise DataError("modality_not_supported", f"only {', '.join(MODALITIES)} are read")
+    if sop_class and by_class is None and not sop_class.startswith(SECONDARY_CAPTURE):
+        raise DataError("sop_class_not_accepted", "neither a radiograph nor a CT, whatever its modality says")
+    if by_class and (by_class == "CT") != (modality == "CT"):
+        raise DataError("modality_contradicts_class", "a CT that is stored as a radiograph, or the reverse")
     bits_allocated = integer(dataset.get("BitsAllocated")) or 16
     bits_stored = integer(dataset.get("BitsStored")) or bits_allocated
     high_bit = integer(dataset.get("HighBit"))
@@ -182,6 +187,7 @@ def _technical(dataset: Dataset) -> Header:
         signed=signed,
         padding=_padding(dataset, signed, bits_allocated),
         rescale=_rescale(dataset),
+        rescale_type=str(dataset.get("RescaleType") or "").strip().upper() or None,
         image_type=tuple(str(v).upper() for v in multiple(dataset.get("ImageType"))),
         view_position=str(dataset.get("ViewPosition") or "").strip().upper() or None,
         contrast=_is_enhanced(dataset),
@@ -194,8 +200,23 @@ def _technical(dataset: Dataset) -> Header:
         position=numbers(dataset.get("ImagePositionPatient"), 3),
         slice_location=number(dataset.get("SliceLocation")),
         instance_number=integer(dataset.get("InstanceNumber")),
+        gantry_tilt_degrees=number(dataset.get("GantryDetectorTilt")),
         burned_in={"YES": True, "NO": False}.get(str(dataset.get("BurnedInAnnotation")).upper()),
     )
+
+
+def _sop_class(dataset: Dataset) -> str:
+    """The class of the data set, or of the file meta.
+
+    Raises:
+      DataError: `encapsulated_document`, `dicomdir`: DICOM, but by their nature no image.
+    """
+    found = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "").strip()
+    if found.startswith(ENCAPSULATED_DOCUMENT):
+        raise DataError("encapsulated_document", "a PDF or another document in a DICOM file")
+    if found == DICOMDIR or (not found and "DirectoryRecordSequence" in dataset):
+        raise DataError("dicomdir", "a directory of other files; the files themselves are read")
+    return found
 
 
 def _padding(dataset: Dataset, signed: bool, bits: int) -> tuple[int, int] | None:

@@ -27,3 +27,5 @@ class Pixels:
     """What the slices were sorted by."""
     even: bool = True
     """False: the distances between neighbouring slices differ by more than a tenth."""
+    corrected: tuple[str, ...] = ()
+    """What was put right: copies_dropped, transposed, rows_flipped, columns_flipped."""

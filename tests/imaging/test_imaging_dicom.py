@@ -52,7 +52,7 @@ def test_rescale_is_applied_exactly_once(stored, slope, intercept):
 @settings(max_examples=25, deadline=None)
 @given(
     order=st.permutations(range(6)),
-    tilt=st.sampled_from([[1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [1, 0, 0, 0, 0.8, 0.6]]),
+    tilt=st.sampled_from([[1, 0, 0, 0, 1, 0], [0.96, 0.28, 0, -0.28, 0.96, 0], [1, 0, 0, 0, 0.8, 0.6]]),
 )
 def test_slices_come_out_in_the_order_of_their_positions(order, tilt):
     normal = np.cross(tilt[:3], tilt[3:])
@@ -79,9 +79,8 @@ def test_without_positions_slice_location_then_instance_number_decides():
             for n in range(3)
         ]
 
-    by_location = read_series(series(SliceLocation=[20, 5, 10], InstanceNumber=[1, 2, 3]))
+    by_location = read_series(series(SliceLocation=[15, 5, 10], InstanceNumber=[1, 2, 3]))
     assert by_location.array[:, 0, 0].tolist() == [1, 2, 0] and by_location.order_rule == "slice_location"
-    assert not by_location.even
     by_number = read_series(series(InstanceNumber=[3, 1, 2]))
     assert by_number.array[:, 0, 0].tolist() == [1, 2, 0] and by_number.order_rule == "instance_number"
     refused("order_unknown", *series())
@@ -89,7 +88,7 @@ def test_without_positions_slice_location_then_instance_number_decides():
 
 def test_a_series_that_is_none_is_refused_by_name():
     second = {"ImagePositionPatient": [0, 0, 5]}
-    refused("duplicate_position", made(FLAT), made(FLAT))
+    refused("duplicate_position", made(FLAT), made(FLAT + 1))
     refused("mixed_shape", made(FLAT), made(FLAT.T.copy(), **second))
     refused(
         "mixed_orientation", made(FLAT), made(FLAT, ImageOrientationPatient=[0, 1, 0, 0, 0, -1], **second)
@@ -168,7 +167,7 @@ def test_mutated_files_never_crash_and_never_tell_a_value():
     assert refusals > 20
 
 
-def test_a_nested_sequence_bomb_is_refused_or_read_but_does_not_crash():
+def test_a_nested_sequence_bomb_is_refused():
     inner = Dataset()
     for _ in range(3000):
         outer = Dataset()
@@ -181,7 +180,7 @@ def test_a_nested_sequence_bomb_is_refused_or_read_but_does_not_crash():
     bomb = ds[:start] + (element + item) * 3000 + ds[start:]
     with pytest.raises(DataError) as error:
         read_header(bomb)
-    assert error.value.reason in ("dicom_unreadable", "not_an_image", "pixel_data_truncated")
+    assert error.value.reason == "nested_too_deep"
 
 
 @settings(max_examples=20, deadline=None)
@@ -339,7 +338,10 @@ def test_the_zoo_is_read_or_refused_by_name():
     assert film[0, 200, 220] > film[0, 20, 20]
     assert reasons["pydicom__rtplan.dcm"] == reasons["fo-dicom__GH178.dcm"] == "not_an_image"
     assert reasons["TotalSegmentator__example_ct_sm.nii.gz"] == "not_dicom"
-    assert reasons["pydicom__MR_truncated.dcm"] == "modality_not_supported"
+    assert reasons["pydicom__MR_truncated.dcm"] == "pixel_data_truncated"
+    assert reasons["dcm4che__3gb-bulk-data-truncated.dcm"] == "pixel_data_truncated"
+    assert reasons["pydicom__DICOMDIR"] == "dicomdir"
+    assert reasons["dicomParser__CT0012.fragmented_no_bot_jpeg_ls.80.dcm"] == "no_hounsfield_units"
     assert len(read) >= 18
 
 

@@ -167,7 +167,7 @@ def test_bad_dicom_files_are_refused_by_name(hospital):
         "patient_id_missing": 1,
         "localizer": 1,
         "modality_not_supported": 1,
-        "not_an_image": 1,
+        "length_beyond_file": 1,
     }
 
 
