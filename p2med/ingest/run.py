@@ -13,14 +13,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from p2med import plugins
+from p2med.arrow import to_table
 from p2med.errors import DataError, RecipeError
 from p2med.imaging.source import split_pointer
+from p2med.ingest.charset_log import CharsetRow, Reread, rows_of, summary
 from p2med.ingest.config import IngestConfig, SourceConfig
-from p2med.ingest.tally import Tally, Yield
+from p2med.ingest.tally import Tally
 from p2med.progress import say
 from p2med.schema.base import Frozen
 from p2med.schema.identified import IdentifiedCase
-from p2med.store import FolderWriter, Manifest, Rejected, code_digest, resolve, sha256_of, verb_folder
+from p2med.store import (
+    FolderWriter,
+    Manifest,
+    Rejected,
+    code_digest,
+    resolve,
+    sha256_of,
+    verb_folder,
+    write_table,
+)
 
 CODE = ("ingest", "imaging", "schema", "store.py", "files.py", "arrow.py")
 HASHED_BYTES = 16 * 1024**2
@@ -40,10 +51,13 @@ def run(config: IngestConfig, root: Path) -> Manifest:
     if writer.manifest is not None:
         say("ingest: up to date")
         return writer.manifest
-    for number, shard in enumerate(_shards(_read(sources, root), config.shard_size)):
+    reread: list[Reread] = []
+    for number, shard in enumerate(_shards(_read(sources, root, reread), config.shard_size)):
         if not writer.has(number):
             writer.write(number, shard.cases, IdentifiedCase, shard.rejected, shard.entered, shard.passed)
-    manifest = writer.finish()
+    charset = rows_of(reread)
+    write_table(verb_folder(root, "ingest") / "charset.parquet", to_table(charset, CharsetRow))
+    manifest = writer.finish({"charset": summary(charset)} if charset else None)
     if manifest.counts["case"].passed == 0:
         reasons = Counter(r for by_reason in manifest.rejected_reasons.values() for r in by_reason)
         why = f"; rejected for: {', '.join(sorted(reasons))}" if reasons else ""
@@ -68,10 +82,15 @@ def _options(module: ModuleType, source: SourceConfig) -> Frozen:
         raise RecipeError(f"ingest.sources.{where}: {what}") from None
 
 
-def _read(sources: list[tuple[ModuleType, Any]], root: Path) -> Yield:
+def _read(
+    sources: list[tuple[ModuleType, Any]], root: Path, reread: list[Reread]
+) -> Iterator[IdentifiedCase | Rejected | Tally]:
     seen: set[str] = set()
     for module, options in sources:
         for item in module.read(options, root):
+            if isinstance(item, Reread):
+                reread.append(item)
+                continue
             if isinstance(item, IdentifiedCase):
                 if item.case_id in seen:
                     item = Rejected(noun="case", id=item.case_id, reason="duplicate_case")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from p2med.ingest.charset_log import Reread
 from p2med.schema.identified import IdentifiedCase
 from p2med.store import Rejected
 
@@ -19,4 +20,4 @@ class Tally:
     passed: int
 
 
-Yield = Iterator[IdentifiedCase | Rejected | Tally]
+Yield = Iterator[IdentifiedCase | Rejected | Tally | Reread]

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from hospital_maker import OUTPATIENT, PATIENTS, REPORTS, TABLES, csv_bytes, dicom, section, write_hospital
 
@@ -67,8 +68,17 @@ def test_a_name_under_the_wrong_character_set_is_known_too(hospital):
     gbk = "林^小豆".encode("gb18030")
     assert gbk in raw
     path.write_bytes(raw.replace(b"GB18030 ", b"ISO_IR 6"))
-    _, cases = ingest(hospital)
+    manifest, cases = ingest(hospital)
     assert "林小豆" in cases["1001/MZ1"].patient.names
+    (row,) = [r for r in rows(hospital) if r["keyword"] == "PatientName"]
+    assert (row["where"], row["declared"], row["read_as"]) == ("series 1.1.1", "ISO_IR 6", "gb18030")
+    assert (row["why"], row["files"]) == ("declared_wrong", 1) and row["margin_bits"] > 3
+    assert manifest.notes["charset"]["declared_wrong"] >= 1
+    assert "小豆" not in str(rows(hospital)) + str(manifest)
+
+
+def rows(hospital):
+    return pq.read_table(hospital / "run" / "1_ingest" / "charset.parquet").to_pylist()
 
 
 def test_a_folder_that_is_up_to_date_is_left_alone_and_a_changed_export_is_read_again(hospital):
@@ -95,7 +105,7 @@ def test_the_same_hospital_elsewhere_gives_the_same_cases(hospital, tmp_path_fac
     ingest(other, **relative)
     folders = [r / "run" / "1_ingest" for r in (hospital, other)]
     files = [{p.name: p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in folders]
-    assert files[0] == files[1] and len(files[0]) == 4
+    assert files[0] == files[1] and len(files[0]) == 5
 
 
 def test_many_processes_find_what_one_finds(hospital, monkeypatch):

@@ -3,15 +3,16 @@
 dicom.zip!Lung_Dx-A0002/1-02.dcm  ->  one case a patient, its studies in time
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
+from p2med.ingest.charset_log import rereads
 from p2med.ingest.header import SHORTEST_ID, Instance
 from p2med.ingest.scan import scan, studies_of, study_of
-from p2med.ingest.tally import Tally
+from p2med.ingest.tally import Tally, Yield
 from p2med.schema.base import Frozen
 from p2med.schema.identified import IdentifiedCase, IdentifiedPatient
 from p2med.store import Rejected
@@ -24,11 +25,12 @@ class Options(Frozen):
     public: bool = True
 
 
-def read(options: Options, root: Path) -> Iterator[IdentifiedCase | Rejected | Tally]:
+def read(options: Options, root: Path) -> Yield:
     """One case a patient (or a study), in the order of archives, patients and dates."""
     for where in options.archives:
         found = scan(where, root, f"headers of {where}", uids_by_folder=True)
         instances = [i for i in found if isinstance(i, Instance)]
+        yield from rereads(instances)
         yield from (r for r in found if isinstance(r, Rejected))
         cases = _cases(where, instances, options)
         passed = sum(len(s.files) for c in cases for study in c.studies for s in study.series)

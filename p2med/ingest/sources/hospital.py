@@ -10,12 +10,13 @@ from pathlib import Path
 from pydantic import Field
 
 from p2med.errors import RecipeError
+from p2med.ingest.charset_log import rereads
 from p2med.ingest.emr import decode
 from p2med.ingest.header import Instance
 from p2med.ingest.link import Join, TextRow, Visit, join_reports, visit_by_time, visits_of
 from p2med.ingest.records import Person, TableOptions, Tables, read_tables
 from p2med.ingest.scan import scan, studies_of, study_of
-from p2med.ingest.tally import Tally
+from p2med.ingest.tally import Tally, Yield
 from p2med.schema.base import Frozen
 from p2med.schema.identified import IdentifiedCase, IdentifiedPatient, IdentifiedRecord, IdentifiedStudy
 from p2med.schema.terms import RecordKind
@@ -45,7 +46,7 @@ class _Hospital:
     """Patient number by study UID."""
 
 
-def read(options: Options, root: Path) -> Iterator[IdentifiedCase | Rejected | Tally]:
+def read(options: Options, root: Path) -> Yield:
     """One case a visit, in the order of patients and visits; what does not join is refused by name."""
     exports = resolve(options.exports_dir, root)
     if not exports.is_dir():
@@ -55,6 +56,7 @@ def read(options: Options, root: Path) -> Iterator[IdentifiedCase | Rejected | T
     found = scan(options.dicom_dir, root)
     hospital, unowned = _hospital(tables, [i for i in found if isinstance(i, Instance)])
     cases = _cases(hospital, bench, options.window_days)
+    yield from rereads(i for i in found if isinstance(i, Instance))
     yield from tables.rejected
     records = sum(len(c.records) for c in cases)
     yield Tally("record_row", tables.entered, tables.patients_passed + records)
