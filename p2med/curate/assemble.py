@@ -30,6 +30,17 @@ def parts_of(case: Case | None) -> Counter[str]:
     )
 
 
+def rejected_whole(case: Case, reason: str) -> list[Rejected]:
+    """The case with all its parts."""
+    parts = [("case", case.case_id)]
+    parts += [("study", s.study_uid) for s in case.studies]
+    parts += [("series", x.series_uid) for s in case.studies for x in s.series]
+    parts += [("record", r.record_id) for r in case.records]
+    parts += [("question", f"{case.case_id}/{n}") for n in range(len(case.questions))]
+    parts += [("box", f"{case.case_id}/{n}") for n in range(len(case.boxes))]
+    return [Rejected(noun=noun, id=name, reason=reason) for noun, name in parts]
+
+
 def assemble(
     case: Case, images: Images, faults: Faults, split: str, config: CurateConfig
 ) -> tuple[Case | None, list[Rejected]]:

@@ -51,8 +51,8 @@ class LeakConfig(Frozen):
     """What counts as a leak from the held-out data into training, and what becomes of it."""
 
     action: Literal["drop", "refuse"] = "drop"
-    """drop: training data that share something with a held-out patient go, each with its reason (only where the
-    source preset both sides; patients without a preset split follow their family). refuse: nothing is written."""
+    """drop: training data that share something with held-out ones go, each with its reason; refuse: the run
+    stops. Patients whom the source gave no split follow their family, so most leaks never arise."""
     min_jaccard: float = Field(0.85, gt=0, le=1)
     min_image_similarity: float = Field(0.95, gt=0, le=1)
     """Correlation of two images' fingerprints (leaks_images.py)."""

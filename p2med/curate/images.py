@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from p2med.curate.config import CtConfig
+from p2med.curate.leaks_images import written
 from p2med.errors import DataError
 from p2med.imaging.contact_sheet import contact_sheet
 from p2med.imaging.select import choose
@@ -36,6 +37,7 @@ class Prepared(Frozen):
     volume: Volume | None = None
     reason: str = ""
     detail: str = ""
+    fingerprint: str = ""
 
 
 def chosen_series(study: Study, ct: CtConfig) -> tuple[list[Series], list[Rejected]]:
@@ -87,7 +89,8 @@ def prepare_series(job: Job) -> Prepared:
             dtype=str(shown.dtype),
             unit="unit_interval",
             spacing_mm=new_spacing(source.spacing_mm, array.shape, shown.shape),
-        )
+        ),
+        fingerprint=written(shown),
     )
 
 

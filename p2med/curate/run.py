@@ -1,25 +1,25 @@
 """Verb 3: Case -> Case that may teach, with volumes as the network takes them.
 
-2_deid ─► survey (split, missing, too long, duplicates; all cases) ─► faults, splits
-       └► each shard: choose series ─► prepare pixels ─► assemble ─► 3_curate/items-*.parquet, volumes/
+2_deid ─► each shard: choose series ─► prepare pixels ─► 3_curate/pictures-*.parquet, volumes/
+       ├► survey (families, split, missing, too long, duplicates, leaks; all cases) ─► splits, faults
+       └► each shard: assemble ─► 3_curate/items-*.parquet ─► the leak gate ─► manifest
 """
 
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from p2med.arrow import from_table
-from p2med.curate.assemble import assemble, parts_of
+from p2med.curate.assemble import assemble, parts_of, rejected_whole
 from p2med.curate.config import CurateConfig
 from p2med.curate.duplicates import side_by_side
-from p2med.curate.images import Job, Prepared, chosen_series, file_name, prepare_all
-from p2med.curate.records import token_counter, tokenizer_digest
-from p2med.curate.survey import Survey, outcome
-from p2med.pool import workers
+from p2med.curate.pictures import Pictures, cases_of, fingerprints, write_pictures
+from p2med.curate.records import Fault, token_counter, tokenizer_digest
+from p2med.curate.survey import Survey, gate_of, outcome
+from p2med.pool import in_order, workers
 from p2med.progress import say, track
-from p2med.schema.case import Case, Series
+from p2med.schema.case import Case
 from p2med.store import (
     FolderWriter,
     Manifest,
@@ -48,69 +48,67 @@ def run(config: CurateConfig, root: Path) -> Manifest:
     if writer.manifest is not None:
         say("curate: up to date")
         return writer.manifest
-    survey = Survey(paths, config, token_counter(tokenizer))
+    # Shards are numbered twice: the pictures come after the cases.
     with workers(config.workers) as pool:
-        for number, path in enumerate(track(paths, "curate", len(paths))):
-            if not writer.has(number):
-                cases = list(from_table(pq.read_table(path), Case))
-                _curate_shard(writer, number, cases, survey, config, root, pool)
+        write_pictures(writer, paths, track(paths, "curate: images", len(paths)), config, root, pool)
+        survey = Survey(paths, config, token_counter(tokenizer), fingerprints(writer.folder))
+        jobs = (
+            _job(writer, n, path, survey, config, root) for n, path in enumerate(paths) if not writer.has(n)
+        )
+        for _ in track(in_order(pool, _curate_shard, jobs), "curate", len(paths)):
+            pass
     if config.dedup is not None:
         write_text(writer.folder / "duplicates.html", side_by_side(survey.pairs))
-    return writer.finish({**survey.notes, **outcome(writer.folder)})
+    notes = {**survey.notes, **outcome(writer.folder), "leak_gate": gate_of(writer.folder, config)}
+    return writer.finish(notes)
 
 
-def _curate_shard(
-    writer: FolderWriter,
-    number: int,
-    cases: list[Case],
-    survey: Survey,
-    config: CurateConfig,
-    root: Path,
-    pool: ProcessPoolExecutor | None,
-) -> None:
-    """One shard in, one shard out."""
-    places, rejected, jobs = _choose(cases, config, root)
-    images: list[dict[str, list[tuple[Series, Prepared]]]] = [
-        {s.study_uid: [] for s in c.studies} for c in cases
-    ]
-    for (n, study_uid), job, result in zip(places, jobs, prepare_all(jobs, pool), strict=True):
-        images[n][study_uid].append((job.series, result))
+@dataclass(frozen=True)
+class _Job:
+    """One shard in, one shard out; of the survey only what the shard needs."""
+
+    writer: FolderWriter
+    number: int
+    path: Path
+    config: CurateConfig
+    root: Path
+    split_of: dict[str, str]
+    faults: dict[tuple[str, str], Fault]
+    leaking: dict[str, str]
+
+
+def _job(
+    writer: FolderWriter, number: int, path: Path, survey: Survey, config: CurateConfig, root: Path
+) -> _Job:
+    table = pq.read_table(path, columns=["case_id", "patient"])
+    cases, patients = table["case_id"].to_pylist(), [p["patient_key"] for p in table["patient"].to_pylist()]
+    return _Job(
+        writer,
+        number,
+        path,
+        config,
+        root,
+        {p: survey.split_of[p] for p in patients},
+        {key: fault for c in cases for key, fault in survey.faults_of(c)},
+        {c: survey.leaking[c] for c in cases if c in survey.leaking},
+    )
+
+
+def _curate_shard(job: _Job) -> None:
+    pictures = Pictures(job.writer.folder, len(shard_paths(job.path.parent)) + job.number)
     kept: list[Case] = []
-    for case, pixels in zip(cases, images, strict=True):
-        split = survey.split_of[case.patient.patient_key]
-        whole, losses = assemble(case, pixels, survey.faults, split, config)
-        rejected += losses
-        kept += [whole] if whole is not None else []
+    rejected: list[Rejected] = []
     entered: Counter[str] = Counter()
     passed: Counter[str] = Counter()
-    for case in cases:
+    for case in cases_of(job.path):
         entered += parts_of(case)
-    for case in kept:
-        passed += parts_of(case)
-    writer.write(number, kept, Case, rejected, entered=entered, passed=passed)
-
-
-def _choose(
-    cases: list[Case], config: CurateConfig, root: Path
-) -> tuple[list[tuple[int, str]], list[Rejected], list[Job]]:
-    """The jobs of a shard, each with (position of its case, study_uid), and the series that are left out."""
-    places: list[tuple[int, str]] = []
-    rejected: list[Rejected] = []
-    jobs: list[Job] = []
-    for n, case in enumerate(cases):
-        for study in case.studies:
-            wanted, left = chosen_series(study, config.ct)
-            rejected += left
-            for series in wanted:
-                places.append((n, study.study_uid))
-                jobs.append(
-                    Job(
-                        series=series,
-                        modality=study.modality.value,
-                        name=file_name(case, study, series),
-                        root=root,
-                        spec=config.image,
-                        sheet=config.contact_sheets,
-                    )
-                )
-    return places, rejected, jobs
+        if case.case_id in job.leaking:
+            rejected += rejected_whole(case, f"leak_{job.leaking[case.case_id]}")
+            continue
+        images, left = pictures.prepared(case, job.config, job.root)
+        whole, losses = assemble(case, images, job.faults, job.split_of[case.patient.patient_key], job.config)
+        rejected += left + losses
+        if whole is not None:
+            kept.append(whole)
+            passed += parts_of(whole)
+    job.writer.write(job.number, kept, Case, rejected, entered=entered, passed=passed)

@@ -19,12 +19,17 @@ def assign(cases: Iterable[tuple[str, str | None]], config: SplitConfig) -> dict
       patient_key -> "train", "val" or "bench". A free patient's split depends on the seed and on his key
       alone, so it does not change when other patients come or go.
     """
+    return {key: split or draw(key, config) for key, split in preset_of(cases).items()}
+
+
+def preset_of(cases: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
+    """patient_key -> the split that the source gave him, None for a free patient."""
     preset: dict[str, str | None] = {}
     for patient_key, split in cases:
         known = preset.setdefault(patient_key, None)
         given = [s for s in HELD_OUT_FIRST if s in (known, split)]
         preset[patient_key] = given[0] if given else None
-    return {key: split or draw(key, config) for key, split in preset.items()}
+    return preset
 
 
 def draw(patient_key: str, config: SplitConfig) -> str:

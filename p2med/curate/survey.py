@@ -1,17 +1,20 @@
 """The first pass: decide over the whole hospital on split and duplicates, holding columns, not cases."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from p2med.curate.config import CurateConfig
+from p2med.curate.config import CurateConfig, DedupConfig
 from p2med.curate.duplicates import OutpatientTexts, Pair
+from p2med.curate.leaks import TRACE_COLUMNS, Trace, gate, trace_of
+from p2med.curate.pictures import fingerprints
 from p2med.curate.records import CountTokens, Fault, fault_of
-from p2med.curate.split import assign, leaks
+from p2med.curate.split import leaks
+from p2med.curate.split_families import Families
 from p2med.errors import P2MedError
 from p2med.schema.terms import RecordKind
 from p2med.store import shard_paths
@@ -21,11 +24,19 @@ class Survey:
     """What the second pass needs to know about all cases.
 
     `split_of` patient_key -> split; `faults` (case_id, record_id) -> reason and detail of dropped records;
-    `notes` for the manifest; `pairs` near-duplicates to look at.
+    `notes` for the manifest; `pairs` near-duplicates to look at;
+    `leaking` case_id -> the kind of leak for which a training case goes.
     """
 
-    def __init__(self, paths: Sequence[Path], config: CurateConfig, count: CountTokens):
-        self.split_of = assign(_patients(paths), config.split)
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        config: CurateConfig,
+        count: CountTokens,
+        prints: Mapping[tuple[str, str], str],
+    ):
+        people = Families(_rows(paths, list(TRACE_COLUMNS)), prints, config)
+        self.split_of = people.plan.split_of
         self.faults: dict[tuple[str, str], Fault] = {}
         self._tokens: dict[str, list[int]] = {}
         self.pairs: list[Pair] = []
@@ -42,6 +53,16 @@ class Survey:
             faults, self.notes["dedup"] = outpatient.decide(config.dedup, config.workers)
             self.faults |= faults
             self.pairs = outpatient.pairs
+        self.leaking = people.leaks(self.faults)
+        self.notes["families"] = people.notes
+
+        self._by_case: dict[str, list[tuple[tuple[str, str], Fault]]] = {}
+        for key, fault in self.faults.items():
+            self._by_case.setdefault(key[0], []).append((key, fault))
+
+    def faults_of(self, case_id: str) -> list[tuple[tuple[str, str], Fault]]:
+        """The entries of `faults` for one case."""
+        return self._by_case.get(case_id, [])
 
     def _passes(
         self, key: tuple[str, str], record: dict[str, Any], config: CurateConfig, count: CountTokens
@@ -94,6 +115,19 @@ def outcome(folder: Path) -> dict[str, Any]:
         },
         "imbalance": imbalance(diseases.get("train", Counter())),
     }
+
+
+def gate_of(folder: Path, config: CurateConfig) -> dict[str, Any]:
+    """The leak gate, on what the finished shards hold.
+
+    Raises:
+      P2MedError: the held-out data leak.
+    """
+    prints = fingerprints(folder)
+    sides: dict[bool, list[Trace]] = {True: [], False: []}
+    for row in _rows(shard_paths(folder), list(TRACE_COLUMNS)):
+        sides[row["split"] == "train"].append(trace_of(row, prints))
+    return gate(sides[True], sides[False], config.leaks, config.dedup or DedupConfig())
 
 
 def imbalance(diseases: Counter[str]) -> float | None:

@@ -57,7 +57,7 @@ class Cleaner:
                 "record": len(case.records),
             }
         )
-        studies = [s for study in case.studies if (s := self._study(study, offset, done)) is not None]
+        studies = [s for x in case.studies if (s := self._study(x, case.source, offset, done)) is not None]
         kept = {s.study_uid for s in studies}
         records = [r for x in case.records if (r := self._record(x, known, offset, kept, done)) is not None]
         try:
@@ -92,7 +92,7 @@ class Cleaner:
 
     # ------------------------------------------------------------ images
 
-    def _study(self, study: IdentifiedStudy, offset: int, done: Cleaned) -> Study | None:
+    def _study(self, study: IdentifiedStudy, source: str, offset: int, done: Cleaned) -> Study | None:
         uid = self.names.uid(study.study_uid)
         series, faults = [], []
         for one in study.series:
@@ -115,12 +115,13 @@ class Cleaner:
             done.rejected.append(Rejected(noun="study", id=uid, reason=reason))
             return None
         done.passed["study"] += 1
-        day = study.study_date
+        day, number = study.study_date, (study.accession_number or "").strip()
         return Study(
             study_uid=uid,
             study_date=day + timedelta(offset) if day else None,
             modality=study.modality,
             series=tuple(series),
+            accession_key=self.names.name("accession", f"{source}/{number}") if number else None,
         )
 
     def _series(self, series: IdentifiedSeries, uid: str) -> Series:

@@ -57,6 +57,8 @@ class Study(Frozen):
     study_date: date | None = None  # shifted; None when the source has no date
     modality: Modality
     series: tuple[Series, ...]
+    accession_key: str | None = None
+    """A pseudonym of the accession number: the same study exported twice keeps it under new UIDs."""
 
 
 class Record(Frozen):
