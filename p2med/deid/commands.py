@@ -1,6 +1,7 @@
 """`p2med deid`: the verb of a recipe, and the commands that work alone.
 
 p2med deid recipes/demo.yaml             the verb, as in `p2med run`
+p2med deid folder IN OUT --key FILE      a folder of DICOM
 
 A module named in MODULES offers one function `command`, which typer turns into the command; it is imported
 when it runs.
@@ -11,8 +12,9 @@ import importlib
 import typer
 from typer.core import TyperGroup
 
-MODULES: dict[str, str] = {}
-"""Command -> module, e.g. "folder": "p2med.deid.folder_command"."""
+MODULES = {
+    "folder": "p2med.deid.folder_command",
+}
 
 
 class DeidGroup(TyperGroup):

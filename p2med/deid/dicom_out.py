@@ -96,6 +96,13 @@ def clean_stranger(
     return _clean(source, header, blob, names, person, burned_in)
 
 
+def series_uid_of(blob: bytes, names: Pseudonyms) -> tuple[str | None, str | None]:
+    """The clean series UID, and the modality, of a file that was refused."""
+    source = parse(blob, pixels=False)
+    old = first_text(source, "SeriesInstanceUID")
+    return (names.uid(old) if old else None), first_text(source, "Modality").upper() or None
+
+
 def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header]:
     source = parse(blob)
     header = technical(source)
