@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Pretrain
 
 from p2med.errors import ModelError
 from p2med.imaging.spec import ImageSpec
+from p2med.model import packed
 from p2med.model.config import ModelSection, PartConfig
 from p2med.model.processor import P2MedProcessor
 from p2med.model.shape import P2MedConfig, plugin
@@ -47,7 +48,7 @@ def build(
         module.read_weights(model.encoder, _folder(section.encoder.weights, "encoder"))
     if section.llm.weights:
         pretrained = AutoModelForCausalLM.from_pretrained(
-            _folder(section.llm.weights, "llm"), dtype=torch.float32
+            _folder(section.llm.weights, "llm"), dtype=torch.float32, attn_implementation=packed.NAME
         )
         pretrained.resize_token_embeddings(len(tokenizer))
         model.language_model = pretrained

@@ -22,7 +22,7 @@ class P2MedConfig(PretrainedConfig):
 
     `encoder`, `connector` and `adapter` are `{"kind": plug-in file name, ...its Options}` or None;
     `adapter` is None until a stage learns one. `report_words` are the token ids and `report_diseases`
-    the diseases that the warm-up heads predict from an image (train/objectives/report_words.py).
+    the diseases that linear heads predict (train/objectives/report_words.py, answer_words.py).
     """
 
     model_type = "p2med"

@@ -14,16 +14,23 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Gene
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from p2med.errors import ModelError
+from p2med.model import packed
 from p2med.model.shape import P2MedConfig, plugin
 
 
 class ReportWords(nn.Module):
-    """Linear heads that say which words and diseases an image's report has; only the warm-up uses them."""
+    """Linear heads that say which words and diseases a report has: only training from nothing uses them.
 
-    def __init__(self, words: int, encoder_width: int, connector_width: int):
+    Of an image's features and tokens, or, in a model without an encoder, of what it makes of the prompt.
+    """
+
+    def __init__(self, words: int, encoder_width: int | None, width: int):
         super().__init__()
-        self.from_features = nn.Linear(2 * encoder_width, words)
-        self.from_tokens = nn.Linear(connector_width, words)
+        if encoder_width is None:
+            self.from_states = nn.Linear(width, words)
+        else:
+            self.from_features = nn.Linear(2 * encoder_width, words)
+            self.from_tokens = nn.Linear(width, words)
 
 
 class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
@@ -44,11 +51,11 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
             self.encoder = module.build(options, config.image_size)
             module, options = plugin("connector", config.connector)
             self.connector = module.build(options, self.encoder.width, self.encoder.patches, width)
-        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model = AutoModelForCausalLM.from_config(
+            config.text_config, attn_implementation=packed.NAME
+        )
         self.report_words: nn.Module | None = None
-        targets = len(config.report_words) + len(config.report_diseases)
-        if targets and self.encoder is not None:
-            self.report_words = ReportWords(targets, self.encoder.width, width)
+        self._make_report_words()
         self.post_init()
         if config.adapter:
             module, options = plugin("adapter", config.adapter)
@@ -72,13 +79,17 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
         return self.language_model.get_output_embeddings()
 
     def add_report_words(self, words: list[int], diseases: list[str], seed: int) -> None:
-        """Give the model the warm-up heads for these token ids and diseases; older heads are dropped."""
+        """Give the model the heads for these token ids and diseases; older heads are dropped."""
         self.config.report_words, self.config.report_diseases = list(words), list(diseases)
-        self.report_words = None
-        if (words or diseases) and self.encoder is not None:
-            torch.manual_seed(seed)
-            width = self.config.text_config.hidden_size
-            self.report_words = ReportWords(len(words) + len(diseases), self.encoder.width, width)
+        torch.manual_seed(seed)
+        self._make_report_words()
+
+    def _make_report_words(self) -> None:
+        config = self.config
+        targets = len(config.report_words) + len(config.report_diseases)
+        sees = None if self.encoder is None else self.encoder.width
+        width = config.text_config.hidden_size
+        self.report_words = ReportWords(targets, sees, width) if targets else None
 
     # ---------------------------------------------------------------- images
 
@@ -171,8 +182,7 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
     def hidden(self, input_ids: Tensor, attention_mask: Tensor, image_embeds: Tensor | None) -> Tensor:
         """The last layer's states float[B, T, d]; training turns only the learned ones into logits."""
         embeds = self.embed(input_ids, image_embeds)
-        out = self.language_model.model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False)
-        return out.last_hidden_state
+        return packed.states(self.language_model, embeds, attention_mask)
 
     def prepare_inputs_for_generation(
         self,

@@ -41,6 +41,7 @@ class Batch:
     step_learned: int
     step_tokens: int
     step_rounds: int
+    step_conversations: int
 
 
 class Batcher:
@@ -97,6 +98,7 @@ class Batcher:
             step_learned=max(1, learned_tokens(step_examples)),
             step_tokens=sum(len(e.input_ids) - 1 for e in step_examples),
             step_rounds=max(1, sum(e.rounds for e in step_examples)),
+            step_conversations=len(step_examples),
         )
 
     def _images(self, volumes: list[Volume]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

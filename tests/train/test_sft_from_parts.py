@@ -53,6 +53,20 @@ def test_a_hidden_section_is_not_learned_and_all_sections_weigh_the_same():
             assert float(section.sum()) == pytest.approx(3.0) or (bool(hidden.all()) and not section.any())
 
 
+def test_the_prompt_is_what_is_before_the_first_answer():
+    torch.manual_seed(0)
+    for _ in range(20):
+        p = objective.part(IDS, LEARNED)
+        assert p.prompt.tolist() == [True] * (len(p.ids) - 6) + [False] * 6
+
+
+def test_images_are_learned_as_sft_does(made, monkeypatch):
+    model, batch = made[0], made[2].batch(made[3], made[3])
+    batch.slices = torch.ones(1)
+    monkeypatch.setattr(objective.sft, "loss", lambda m, b: "sft")
+    assert objective.loss(model, batch) == "sft"
+
+
 def test_without_noise_micro_batches_add_up(made, monkeypatch):
     model, _, batcher, examples = made
     for name in ("LINES_AT_MOST", "WORDS_AT_MOST", "ANSWER_WORDS", "SECTIONS", "DROPOUT"):

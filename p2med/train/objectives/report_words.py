@@ -18,7 +18,7 @@ from p2med.train.objectives._losses import look, report_words_loss
 
 AT_MOST = 384
 RAREST, COMMONEST = 0.02, 0.95
-"""Share of the rounds that must have a word: rarer ones cannot be learned, commoner ones say nothing."""
+"""Share of the texts that must have a word: rarer ones cannot be learned, commoner ones say nothing."""
 
 
 def targets(examples: Sequence[Example]) -> tuple[list[int], list[str]]:
@@ -32,9 +32,15 @@ def targets(examples: Sequence[Example]) -> tuple[list[int], list[str]]:
             rounds += 1
             counts.update(set(e.answers[r]))
             named.update(d for d in known if d in e.conclusions[r])
-    fit = [t for t, n in counts.items() if RAREST * rounds <= n <= COMMONEST * rounds]
-    fit.sort(key=lambda t: (abs(counts[t] - rounds / 2), t))
-    return sorted(fit[:AT_MOST]), [d for d in known if RAREST * rounds <= named[d] <= COMMONEST * rounds]
+    diseases = [d for d in known if RAREST * rounds <= named[d] <= COMMONEST * rounds]
+    return balanced(counts, rounds), diseases
+
+
+def balanced(counts: Counter[int], total: int) -> list[int]:
+    """The words worth predicting of `total` texts: neither rare nor everywhere, the most balanced ones."""
+    fit = [t for t, n in counts.items() if RAREST * total <= n <= COMMONEST * total]
+    fit.sort(key=lambda t: (abs(counts[t] - total / 2), t))
+    return sorted(fit[:AT_MOST])
 
 
 def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:

@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from p2med.model import packed
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.train.batch import Batch
+from p2med.train.objectives import sft
 
 LINES_AT_MOST = 0.8
 """Each conversation draws its own share of prompt lines to leave out, between 0 and this."""
@@ -33,11 +35,16 @@ UNKNOWN_ID, NEWLINE_ID = 0, 5
 
 @dataclass
 class Part:
-    """What is kept of one conversation: ids int64[T]; hidden bool[T]; weight float[T], 0 = not learned."""
+    """What is kept of one conversation or, padded, of a batch.
+
+    ids int64[T]; hidden bool[T]; weight float[T], 0 = not learned; prompt bool[T], what is
+    before the first answer.
+    """
 
     ids: Tensor
     hidden: Tensor
     weight: Tensor
+    prompt: Tensor
 
 
 def part(ids: Tensor, learned: Tensor) -> Part:
@@ -62,35 +69,49 @@ def part(ids: Tensor, learned: Tensor) -> Part:
     length = torch.bincount(line[learned], minlength=lines).float()
     equal = int(learned.sum()) / int((length > 0).sum())  # what all tokens of a section weigh together
     weight = torch.where(learned & ~hidden_line[line], equal / length[line].clamp(min=1), torch.zeros(()))
-    return Part(ids[keep], hidden[keep], weight[keep])
+    prompt = learned.cumsum(0) == 0
+    return Part(ids[keep], hidden[keep], weight[keep], prompt[keep])
 
 
 def loss(model: P2MedForConditionalGeneration, batch: Batch) -> Tensor:
     """Cross-entropy of the answers, every section of one alike; this batch's share of the step.
 
-    Text only: with images, prompt lines could not be left out (use sft).
+    A batch with images is learned as `sft` does: its prompt is little else than what is to be seen.
     """
+    if batch.slices is not None:
+        return sft.loss(model, batch)
+    parts, states = read_parts(model, batch)
+    return parts_loss(model, batch, parts, states)
+
+
+def read_parts(model: P2MedForConditionalGeneration, batch: Batch) -> tuple[Part, Tensor]:
+    """Draw a part of every conversation, padded to [B, T], and the last layer's states float[B, T, d]."""
     device = batch.input_ids.device
-    rows = [
+    drawn = [
         part(ids[real], learned[real])
         for ids, real, learned in zip(
             batch.input_ids.cpu(), batch.attention_mask.cpu(), batch.learned.cpu(), strict=True
         )
     ]
-    ids, hidden, weight, real = (
+    ids, hidden, weight, prompt, real = (
         torch.nn.utils.rnn.pad_sequence(values, batch_first=True).to(device)
         for values in (
-            [r.ids for r in rows],
-            [r.hidden for r in rows],
-            [r.weight for r in rows],
-            [torch.ones_like(r.hidden) for r in rows],
+            [p.ids for p in drawn],
+            [p.hidden for p in drawn],
+            [p.weight for p in drawn],
+            [p.prompt for p in drawn],
+            [torch.ones_like(p.hidden) for p in drawn],
         )
     )
     embeds = F.dropout(model.embed(ids.masked_fill(hidden, UNKNOWN_ID), None), DROPOUT)
-    out = model.language_model.model(inputs_embeds=embeds, attention_mask=real, use_cache=False)
-    states = F.dropout(out.last_hidden_state, DROPOUT)[:, :-1]
-    where = weight[:, 1:] > 0
+    return Part(ids, hidden, weight, prompt), packed.states(model.language_model, embeds, real)
+
+
+def parts_loss(model: P2MedForConditionalGeneration, batch: Batch, parts: Part, states: Tensor) -> Tensor:
+    """Weighted cross-entropy of what is learned of the parts."""
+    states = F.dropout(states, DROPOUT)[:, :-1]
+    where = parts.weight[:, 1:] > 0
     logits = model.get_output_embeddings()(states[where])
-    each = F.cross_entropy(logits.float(), ids[:, 1:][where], reduction="none")
+    each = F.cross_entropy(logits.float(), parts.ids[:, 1:][where], reduction="none")
     # Divided by a constant of the step, hidden sections too, so that micro-batches add up.
-    return (each * weight[:, 1:][where]).sum() / batch.step_learned
+    return (each * parts.weight[:, 1:][where]).sum() / batch.step_learned
