@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
+from p2med.deid.clean_pixels import read_clean
+from p2med.deid.dicom_out import Person
+from p2med.deid.dicom_pixels import BurnedIn
 from p2med.deid.header import spacing_mm, technical_facts
-from p2med.deid.pixels import has_text_line
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.deid.text import Known, scrub
 from p2med.errors import DataError, PhiError
-from p2med.imaging.dicom import read_series
-from p2med.imaging.picture import read_picture
 from p2med.imaging.pixels import Pixels
-from p2med.imaging.source import read_bytes, split_pointer
+from p2med.imaging.source import split_pointer
 from p2med.schema.case import Case, Patient, QuestionAnswer, Record, Series, Study, Volume
 from p2med.schema.identified import IdentifiedCase, IdentifiedRecord, IdentifiedSeries, IdentifiedStudy
+from p2med.schema.terms import Modality
 from p2med.store import Rejected, resolve, write_volume
 
 NOUNS = ("case", "study", "series", "record")
@@ -35,11 +36,11 @@ class Cleaned:
 class Cleaner:
     """Cleans cases with one key; holds no state of any patient."""
 
-    def __init__(self, key: bytes, root: Path, max_date_shift_days: int, reject_burned_in: bool):
+    def __init__(self, key: bytes, root: Path, max_date_shift_days: int, burned_in: BurnedIn):
         self.names = Pseudonyms(key)
         self.root = root
         self.most_days = max_date_shift_days
-        self.reject_burned_in = reject_burned_in
+        self.burned_in: BurnedIn = burned_in
 
     def clean(self, case: IdentifiedCase) -> Cleaned:
         """Everything of the case that can be proven clean; the rest is rejected by name."""
@@ -57,7 +58,8 @@ class Cleaner:
                 "record": len(case.records),
             }
         )
-        studies = [s for x in case.studies if (s := self._study(x, case.source, offset, done)) is not None]
+        person = Person(key, offset)
+        studies = [s for x in case.studies if (s := self._study(x, case.source, person, done)) is not None]
         kept = {s.study_uid for s in studies}
         records = [r for x in case.records if (r := self._record(x, known, offset, kept, done)) is not None]
         try:
@@ -92,13 +94,13 @@ class Cleaner:
 
     # ------------------------------------------------------------ images
 
-    def _study(self, study: IdentifiedStudy, source: str, offset: int, done: Cleaned) -> Study | None:
+    def _study(self, study: IdentifiedStudy, source: str, person: Person, done: Cleaned) -> Study | None:
         uid = self.names.uid(study.study_uid)
         series, faults = [], []
         for one in study.series:
             series_uid = self.names.uid(one.series_uid)
             try:
-                series.append(self._series(one, series_uid))
+                series.append(self._series(one, series_uid, person))
             except DataError as error:
                 faults.append(Rejected(noun="series", id=series_uid, reason=error.reason))
         burned_in = [f for f in faults if f.reason.startswith("burned_in")]
@@ -118,22 +120,15 @@ class Cleaner:
         day, number = study.study_date, (study.accession_number or "").strip()
         return Study(
             study_uid=uid,
-            study_date=day + timedelta(offset) if day else None,
+            study_date=day + timedelta(person.offset_days) if day else None,
             modality=study.modality,
             series=tuple(series),
             accession_key=self.names.name("accession", f"{source}/{number}") if number else None,
         )
 
-    def _series(self, series: IdentifiedSeries, uid: str) -> Series:
-        pixels = self._pixels(series)
+    def _series(self, series: IdentifiedSeries, uid: str, person: Person) -> Series:
+        pixels = self._pixels(series, person)
         header = pixels.header
-        if self.reject_burned_in:
-            if header is not None and header.burned_in:
-                raise PhiError("burned_in_annotation", "the header says that the pixels hold text")
-            if header is not None and header.is_secondary_capture:
-                raise PhiError("burned_in_secondary_capture", "a screen picture may hold text")
-            if pixels.unit == "stored" and has_text_line(pixels.array[0]):
-                raise PhiError("burned_in_text_suspected", "the film seems to hold a line of text")
         path = f"run:2_deid/volumes/{uid}.npy"
         write_volume(resolve(path, self.root), pixels.array)
         depth, height, width = pixels.array.shape
@@ -154,9 +149,10 @@ class Cleaner:
             **facts,
         )
 
-    def _pixels(self, series: IdentifiedSeries) -> Pixels:
+    def _pixels(self, series: IdentifiedSeries, person: Person) -> Pixels:
         files = [self._real(f) for f in series.files]
-        return read_series(files) if series.format == "dicom" else read_picture(read_bytes(files[0]))
+        ct = series.modality == Modality.CT
+        return read_clean(series.format, files, person, ct, self.names, self.burned_in)
 
     def _real(self, pointer: str) -> str:
         file, member = split_pointer(pointer)

@@ -14,8 +14,8 @@ class DeidConfig(Frozen):
     public_data: bool = False
     """The source is public already: a fixed, published key, so that everyone gets the same bytes."""
     max_date_shift_days: int = Field(365, ge=1)
-    burned_in_text: Literal["reject", "keep"] = "reject"
-    """What to do with a picture that says, or seems, to hold burned-in text."""
+    burned_in_text: Literal["mask", "reject", "keep"] = "reject"
+    """Where a picture seems to hold text: blot it outside the lungs, refuse the picture, or do not look."""
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
 
     @model_validator(mode="after")

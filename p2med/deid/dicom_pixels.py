@@ -38,7 +38,7 @@ def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, b
         photometric = "MONOCHROME2"
     elif photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise PhiError("photometric_not_supported", "neither grey nor RGB nor YBR")
-    blots = 0 if burned_in == "keep" else _blot_text(values, header, burned_in)
+    blots = blot_text(values, header.modality == "CT", header.padding, burned_in)
     _describe_pixels(source, clean, header, photometric)
     kind = "i" if header.signed else "u"
     data = np.ascontiguousarray(values).astype(f"<{kind}{clean.BitsAllocated // 8}").tobytes()
@@ -46,12 +46,23 @@ def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, b
     return blots
 
 
-def _blot_text(values: np.ndarray, header: Header, burned_in: BurnedIn) -> int:
-    """Search every frame; text on a CT slice is never blotted, for its neighbours may hold the same."""
+def blot_text(values: np.ndarray, ct: bool, padding: tuple[int, int] | None, burned_in: BurnedIn) -> int:
+    """Search every frame of [F, H, W], and blot in place what may be blotted.
+
+    Text on a CT slice never is, for its neighbours may hold the same, fainter.
+
+    Returns:
+      How many boxes were blotted.
+
+    Raises:
+      PhiError: `burned_in_text`.
+    """
+    if burned_in == "keep":
+        return 0
     blots = 0
     for frame in values:
-        found = find_text(frame, ct=header.modality == "CT", padding=header.padding)
-        if found.boxes and (burned_in == "reject" or header.modality == "CT" or found.in_lungs):
+        found = find_text(frame, ct, padding)
+        if found.boxes and (burned_in == "reject" or ct or found.in_lungs):
             raise PhiError("burned_in_text", "the picture seems to hold text")
         for box in found.boxes:
             blot(frame, box)

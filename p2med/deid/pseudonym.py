@@ -67,6 +67,12 @@ class Pseudonyms:
     def __init__(self, key: bytes):
         self._key = key
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pseudonyms) and hmac.compare_digest(self._key, other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
     def digest(self, kind: str, value: str) -> bytes:
         return hmac.new(self._key, f"{kind}\0{canonical(value)}".encode(), sha256).digest()
 

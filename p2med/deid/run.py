@@ -3,10 +3,8 @@
 1_ingest/items-*.parquet -> 2_deid/ items-*.parquet  volumes/<series>.npy  rejected.parquet
 """
 
-import multiprocessing
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,12 +16,12 @@ from p2med.deid.clean import Cleaned, Cleaner
 from p2med.deid.config import DeidConfig
 from p2med.deid.pseudonym import PUBLIC_KEY, read_key
 from p2med.deid.text import fold
+from p2med.pool import in_order, workers
 from p2med.progress import say, track
 from p2med.schema.case import Case
 from p2med.schema.identified import IdentifiedCase
 
-CODE = ("deid", "imaging", "schema", "store.py", "files.py", "arrow.py")
-_cleaner: Cleaner | None = None
+CODE = ("deid", "imaging", "guard.py", "guard_child.py", "schema", "store.py", "files.py", "arrow.py")
 
 
 def run(config: DeidConfig, root: Path) -> store.Manifest:
@@ -42,7 +40,7 @@ def run(config: DeidConfig, root: Path) -> store.Manifest:
         return writer.manifest
     shards = store.shard_paths(source)
     todo = [n for n in range(len(shards)) if not writer.has(n)]
-    cleaner = Cleaner(key, root, config.max_date_shift_days, config.burned_in_text == "reject")
+    cleaner = Cleaner(key, root, config.max_date_shift_days, config.burned_in_text)
     cases = [c for n in todo for c in from_table(pq.read_table(shards[n]), IdentifiedCase)]
     sizes = {n: pq.read_metadata(shards[n]).num_rows for n in todo}
     replaced: Counter[str] = Counter()
@@ -70,26 +68,10 @@ def _write(writer: store.FolderWriter, shard: int, results: list[Cleaned]) -> No
     writer.write(shard, cases, Case, rejected, dict(entered), dict(passed))
 
 
-def _clean_all(cleaner: Cleaner, cases: Iterable[IdentifiedCase], workers: int) -> Iterator[Cleaned]:
+def _clean_all(cleaner: Cleaner, cases: list[IdentifiedCase], count: int) -> Iterator[Cleaned]:
     """In order, whatever the number of processes."""
-    cases = list(cases)
-    workers = min(workers or os.cpu_count() or 1, max(1, len(cases) // 4))
-    if workers == 1:
-        yield from map(cleaner.clean, cases)
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_start, initargs=(cleaner,)) as pool:
-        yield from pool.imap(_clean_one, cases, chunksize=4)
-
-
-def _start(cleaner: Cleaner) -> None:
-    global _cleaner
-    _cleaner = cleaner
-
-
-def _clean_one(case: IdentifiedCase) -> Cleaned:
-    assert _cleaner is not None
-    return _cleaner.clean(case)
+    with workers(count, jobs=max(1, len(cases) // 4)) as pool:
+        yield from in_order(pool, cleaner.clean, cases)
 
 
 def _identities(source: Path) -> tuple[set[str], set[str]]:
