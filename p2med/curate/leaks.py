@@ -4,7 +4,7 @@ same_patient       one pseudonym on both sides
 same_study         one study UID or accession on both sides: the study was exported twice
 near_text          a record repeats a held-out one (5-grams, Jaccard >= 0.85); not reports, see template
 same_image         one film or CT, re-encoded or resized (leaks_images.py)
-template           a report made from the template of a held-out one; refused beyond `max_template_rate`
+template           a report made from the template of a bench item's; refused beyond `max_template_rate`
 benchmark_item     the item itself: its id, or its content to the letter
 
 Held out are the splits bench and val: val decides when training stops, so it must not leak either.
@@ -61,6 +61,8 @@ class Trace(NamedTuple):
     reports: tuple[tuple[str, str], ...] = ()
     prints: tuple[tuple[str, str, str], ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
+    asked: bool = True
+    """False for val: its reports come from the desks of the training ones, and no benchmark asks them."""
 
     def without(self, faults: Mapping[tuple[str, str], object]) -> "Trace":
         """Without the records that are dropped anyway."""
@@ -107,6 +109,7 @@ def trace_of(row: Mapping[str, Any], prints: Mapping[tuple[str, str], str]) -> T
             if s["study_uid"] in images
         ),
         contents=tuple(contents),
+        asked=row["split"] != "val",
     )
 
 
@@ -189,7 +192,7 @@ def _texts(
 
 def _templates(training: Sequence[Trace], held_out: Sequence[Trace], config: LeakConfig) -> Iterator[Leak]:
     mine = [(t.case_id, text) for t in training for _, text in t.reports]
-    others = [(t.case_id, r, text) for t in held_out for r, text in t.reports]
+    others = [(t.case_id, r, text) for t in held_out if t.asked for r, text in t.reports]
     pairs = same_templates([m[1] for m in mine], [o[2] for o in others], config.template_share)
     for t, h in pairs:
         yield Leak(kind="template", training=mine[t][0], held_out=others[h][0], detail=others[h][1])
@@ -208,20 +211,20 @@ def gate(
     """
     leaks = find_leaks(training, held_out, config, dedup)
     counts = Counter(x.kind for x in leaks)
-    reports = sum(len(t.reports) for t in held_out)
+    reports = sum(len(t.reports) for t in held_out if t.asked)
     rate = counts["template"] / reports if reports else 0.0
     if counts.total() > counts["template"]:
         raise refusal(leaks)
     if rate > config.max_template_rate:
         raise P2MedError(
-            f"curate: {counts['template']} of {reports} held-out reports share a template with training, "
+            f"curate: {counts['template']} of {reports} benchmark reports share a template with training, "
             f"{rate:.1%}; curate.leaks.max_template_rate allows {config.max_template_rate:.1%}; no benchmark"
         )
     return {
         "training_cases": len(training),
         "held_out_cases": len(held_out),
         "found": {k: counts[k] for k in KINDS},
-        "held_out_reports": reports,
+        "benchmark_reports": reports,
         "template_rate": round(rate, 4),
     }
 
