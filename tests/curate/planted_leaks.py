@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from p2med.curate.leaks import Trace, trace_of
+from p2med.curate.leaks import Leak, Trace, trace_of
 from p2med.curate.leaks_images import written
 from p2med.imaging.spec import ImageSpec
 from p2med.imaging.transform import prepare
@@ -33,17 +33,29 @@ SECTIONS = {
 
 @dataclass
 class Hospital:
-    """Cases with the film of each, uint16[PIXELS, PIXELS]; `planted` kind -> case_ids of training cases."""
+    """Cases with the film of each, uint16[PIXELS, PIXELS].
+
+    `planted` kind -> {training case_id: case_id of the benchmark case that it tells of}.
+    """
 
     cases: list[Case] = field(default_factory=list)
     films: dict[str, np.ndarray] = field(default_factory=dict)
-    planted: dict[str, list[str]] = field(default_factory=dict)
+    planted: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add(self, case: Case, film: np.ndarray, kind: str = "") -> None:
+    def add(self, case: Case, film: np.ndarray) -> None:
         self.cases.append(case)
         self.films[case.case_id] = film
-        if kind:
-            self.planted.setdefault(kind, []).append(case.case_id)
+
+    def found(self, leaks: list[Leak], kind: str) -> set[str]:
+        """The planted training cases of a kind that were found.
+
+        Of a template one training report is named, the first; the benchmark item is what must be found.
+        """
+        named = {x.training for x in leaks if x.kind == kind}
+        items = {x.held_out for x in leaks if x.kind == kind}
+        return {
+            t for t, item in self.planted[kind].items() if t in named or kind == "template" and item in items
+        }
 
     def sides(self) -> tuple[list[Trace], list[Trace]]:
         """(training, benchmark), as the gate sees them."""
@@ -120,7 +132,9 @@ def plant(made: Hospital, each: int, seed: int = 2) -> None:
     for n, original in enumerate(chosen):
         make = kinds[n % 6]
         fresh, film = make_case(10**6 + n, bench=False, seed=seed)
-        made.add(*make(original, made.films[original.case_id], fresh, film, n, rng), kind=make.__name__)
+        case, film = make(original, made.films[original.case_id], fresh, film, n, rng)
+        made.add(case, film)
+        made.planted.setdefault(make.__name__, {})[case.case_id] = original.case_id
 
 
 def same_patient(original, original_film, fresh, film, n, rng):
