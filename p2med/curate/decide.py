@@ -24,20 +24,20 @@ BLOCK = 1024
 @compiled
 def _shared(corpus, row, odd, tokens, table, stamps, stamp, mask, hits, turn, need):
     """How many distinct n-grams of a record stand in the table; a number below `need` for fewer than that."""
-    count, _ = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
+    count = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
     shared, left = 0, count - len(odd) + 1
     for first in range(left):
         if shared + left - first < need:
             break
         h = gram(tokens, first, odd)
-        place = np.int64(h & mask)
+        place = h & mask
         while stamps[place] == stamp:
             if table[place] == h:
                 if hits[place] != turn:
                     hits[place] = turn
                     shared += 1
                 break
-            place = np.int64((np.uint64(place) + np.uint64(1)) & mask)
+            place = (place + np.uint64(1)) & mask
     return shared
 
 
@@ -52,7 +52,7 @@ def compare(corpus, ones, others, min_jaccard, jaccards):
         if a != loaded:
             loaded, stamp = a, stamp + 1
             begin, end = corpus.begin[a], corpus.end[a]
-            _, mask, _ = ngrams(corpus.text, begin, end, corpus.rule, (tokens, table, stamps), stamp, out)
+            _, mask = ngrams(corpus.text, begin, end, corpus.rule, (tokens, table, stamps), stamp, out)
         both = corpus.sizes[a] + corpus.sizes[b]
         need = np.int64(min_jaccard / (1 + min_jaccard) * both)
         odd = corpus.rule.odd
@@ -89,7 +89,7 @@ def _scan(corpus, buckets, min_jaccard, round_number, kept, added, clean, found,
                 if not loaded:
                     loaded, begin, end = True, corpus.begin[r], corpus.end[r]
                     room = (tokens, table, stamps)
-                    _, mask, _ = ngrams(corpus.text, begin, end, corpus.rule, room, r + 1, out)
+                    _, mask = ngrams(corpus.text, begin, end, corpus.rule, room, r + 1, out)
                 turn += 1
                 need = np.int64(min_jaccard / (1 + min_jaccard) * (small + large))
                 odd = corpus.rule.odd

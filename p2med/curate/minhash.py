@@ -16,9 +16,10 @@ import numpy as np
 from p2med.curate.shingles import Rule, compiled, gram, mixed, odd_numbers, scratch, spelled_tokens
 
 KEY_BYTES = 1 << 29
+LANES = 8
 BLOCK = 512
 """Records a job of a thread."""
-PAD = 64
+PAD = 32
 """n-grams are repeated up to a multiple of this: no rest is left to slow single steps."""
 
 
@@ -53,17 +54,19 @@ class Corpus(NamedTuple):
 
 @compiled
 def _least(x, factors, out):
-    """out[p] = min over x of factors[p] * x mod 2^32; four at a time, because a load costs as much as one."""
-    for p in range(0, len(factors), 4):
-        a0, a1, a2, a3 = factors[p], factors[p + 1], factors[p + 2], factors[p + 3]
-        m0 = m1 = m2 = m3 = np.uint32(0xFFFFFFFF)
+    """out[p] = min over x of factors[p] * x mod 2^32; eight at a time, a load costs as much as one."""
+    for p in range(0, len(factors), LANES):
+        a, b, c, d = factors[p], factors[p + 1], factors[p + 2], factors[p + 3]
+        e, f, g, h = factors[p + 4], factors[p + 5], factors[p + 6], factors[p + 7]
+        m = n = o = q = r = s = t = u = np.uint32(0xFFFFFFFF)
         for i in range(len(x)):
             v = x[i]
-            m0 = min(m0, np.uint32(a0 * v))
-            m1 = min(m1, np.uint32(a1 * v))
-            m2 = min(m2, np.uint32(a2 * v))
-            m3 = min(m3, np.uint32(a3 * v))
-        out[p], out[p + 1], out[p + 2], out[p + 3] = m0, m1, m2, m3
+            m, n = min(m, np.uint32(a * v)), min(n, np.uint32(b * v))
+            o, q = min(o, np.uint32(c * v)), min(q, np.uint32(d * v))
+            r, s = min(r, np.uint32(e * v)), min(s, np.uint32(f * v))
+            t, u = min(t, np.uint32(g * v)), min(u, np.uint32(h * v))
+        out[p], out[p + 1], out[p + 2], out[p + 3] = m, n, o, q
+        out[p + 4], out[p + 5], out[p + 6], out[p + 7] = r, s, t, u
 
 
 @compiled
@@ -71,14 +74,15 @@ def band_keys(corpus, factors, weights, keys, first, last):
     """keys[band, r] for records first to last, which have an n-gram at least.
 
     Args:
-      factors: uint32[bands * rows and up to 3 more], odd. weights: uint64[rows], odd. keys: uint64[bands, n].
+      factors: uint32[bands * rows, up to a multiple of LANES], odd. weights: uint64[rows], odd.
+      keys: uint64[bands, records].
     """
     tokens = scratch(corpus.longest)[0]
     x = np.empty(len(tokens) + PAD, np.uint32)
     signature = np.empty(len(factors), np.uint32)
     rows = len(weights)
     for row in range(first, last):
-        count, _ = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
+        count = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
         size = count - len(corpus.rule.odd) + 1
         for k in range(size):
             x[k] = np.uint32(gram(tokens, k, corpus.rule.odd) >> np.uint64(32))
@@ -151,7 +155,7 @@ def permutations(bands: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 def keys_of(corpus: Corpus, factors: np.ndarray, weights: np.ndarray, pool: Executor) -> np.ndarray:
     """Band keys uint64[bands, records]; factors: uint32[bands, rows] of some bands."""
     bands, rows = factors.shape
-    flat = np.ones((bands * rows + 3) // 4 * 4, np.uint32)
+    flat = np.ones(-(-bands * rows // LANES) * LANES, np.uint32)
     flat[: bands * rows] = factors.reshape(-1)
     n = len(corpus.begin)
     keys = np.empty((bands, n), np.uint64)

@@ -21,6 +21,7 @@ TABLE = 0x30000
 MANY = np.uint32(1 << 31)
 """Marks a spelling of several characters; the rest of the number is its place in `Rule.longer`."""
 GAP, RUN, ALONE = 0, 1, 2
+U = np.uint64
 
 
 def compiled(function: Callable) -> Callable:
@@ -58,6 +59,8 @@ def odd_numbers(count: int, stream: int) -> np.ndarray:
 
 def spelling(character: str, mask: bool = False) -> str:
     """What one character becomes under the rule; "" for white space and what cannot be seen."""
+    if ord(character) >= TABLE:
+        return character
     form = unicodedata.normalize("NFKC", character).casefold()
     seen = []
     for c in unicodedata.normalize("NFKC", form):
@@ -111,68 +114,92 @@ def mixed(h):
 
 @compiled
 def _decoded(text, at):
-    """(code point, next position) of the UTF-8 character at a position; the text is valid UTF-8."""
-    lead = np.uint32(text[at])
-    if lead < 0x80:
-        return lead, at + 1
-    if lead < 0xE0:
-        return ((lead & 0x1F) << 6) | (text[at + 1] & 0x3F), at + 2
-    if lead < 0xF0:
-        point = ((lead & 0x0F) << 12) | ((text[at + 1] & 0x3F) << 6)
-        return point | (text[at + 2] & 0x3F), at + 3
-    point = ((lead & 0x07) << 18) | ((text[at + 1] & 0x3F) << 12)
-    return point | ((text[at + 2] & 0x3F) << 6) | (text[at + 3] & 0x3F), at + 4
+    """(code point, next position) of the UTF-8 character at a position; the text is valid UTF-8.
+
+    All is unsigned: numba then needs no test for a negative index, and reading is many times faster.
+    """
+    lead, low = U(text[at]), U(0x3F)
+    if lead < U(0x80):
+        return lead, at + U(1)
+    second = U(text[at + U(1)]) & low
+    if lead < U(0xE0):
+        return ((lead & U(0x1F)) << U(6)) | second, at + U(2)
+    third = U(text[at + U(2)]) & low
+    if lead < U(0xF0):
+        return ((lead & U(0x0F)) << U(12)) | (second << U(6)) | third, at + U(3)
+    fourth = U(text[at + U(3)]) & low
+    return ((lead & U(0x07)) << U(18)) | (second << U(12)) | (third << U(6)) | fourth, at + U(4)
+
+
+@compiled
+def _characters(text, start, stop, rule, tokens):
+    """Write the spelled characters; returns how many."""
+    count, at, end = U(0), U(start), U(stop)
+    while at < end:
+        point, at = _decoded(text, at)
+        new = U(rule.spelled[point]) if point < U(TABLE) else point
+        if new < U(MANY):
+            tokens[count] = new
+            count += U(new != U(0))
+        else:
+            place = new - U(MANY)
+            for k in range(rule.longer[place]):
+                tokens[count] = rule.longer[place + U(1) + U(k)]
+                count += U(1)
+    return np.int64(count)
 
 
 @compiled
 def _take(point, rule, tokens, count, word):
-    """Add one spelled character to the tokens; `word` is the hash of the word under way, 0 for none."""
-    if not rule.words:
-        if point:
-            tokens[count] = point
-            count += 1
-        return count, word
-    kind = rule.kind[point] if point < TABLE else ALONE
+    """Add one spelled character; `word` is the hash of the word under way, 0 for none."""
+    kind = rule.kind[point] if point < U(TABLE) else ALONE
     if kind == RUN:
-        return count, mixed(word + np.uint64(point)) | np.uint64(1)
+        return count, mixed(word + point) | U(1)
     if word:
         tokens[count] = word
         count += 1
     if kind == ALONE:
         tokens[count] = point
         count += 1
-    return count, np.uint64(0)
+    return count, U(0)
+
+
+@compiled
+def _words(text, start, stop, rule, tokens):
+    """Write the words; returns how many."""
+    count, word, at, end = 0, U(0), U(start), U(stop)
+    while at < end:
+        point, at = _decoded(text, at)
+        new = U(rule.spelled[point]) if point < U(TABLE) else point
+        if new < U(MANY):
+            count, word = _take(new, rule, tokens, count, word)
+        else:
+            place = new - U(MANY)
+            for k in range(rule.longer[place]):
+                count, word = _take(U(rule.longer[place + U(1) + U(k)]), rule, tokens, count, word)
+    if word:
+        tokens[count] = word
+        count += 1
+    return count
 
 
 @compiled
 def spelled_tokens(text, start, stop, rule, tokens):
-    """(number of tokens written, hash of the unchanged characters)."""
-    count, word, raw, at = 0, np.uint64(0), np.uint64(stop - start), start
-    while at < stop:
-        point, at = _decoded(text, at)
-        raw = (raw ^ np.uint64(point)) * np.uint64(0x100000001B3)
-        new = rule.spelled[point] if point < TABLE else np.uint32(point)
-        if new < MANY:
-            count, word = _take(new, rule, tokens, count, word)
-        else:
-            place = new - MANY
-            for k in range(rule.longer[place]):
-                count, word = _take(rule.longer[place + 1 + k], rule, tokens, count, word)
-    if word:
-        tokens[count] = word
-        count += 1
-    return count, raw
+    """Write the tokens of the bytes start to stop to uint64[...]; returns how many."""
+    if rule.words:
+        return _words(text, start, stop, rule, tokens)
+    return _characters(text, start, stop, rule, tokens)
 
 
 @compiled
 def spelled_length(text, start, stop, rule):
-    """How many characters the spelled text has: no less than its tokens."""
-    count, at = 0, start
-    while at < stop:
+    """No fewer than the text has tokens."""
+    count, at, end = U(0), U(start), U(stop)
+    while at < end:
         point, at = _decoded(text, at)
-        new = rule.spelled[point] if point < TABLE else np.uint32(point)
-        count += 1 if new < MANY else np.int64(rule.longer[new - MANY])
-    return count
+        new = U(rule.spelled[point]) if point < U(TABLE) else point
+        count += U(1) if new < U(MANY) else U(rule.longer[new - U(MANY)])
+    return np.int64(count)
 
 
 @compiled
@@ -187,11 +214,11 @@ def scratch(longest):
 @compiled
 def insert(value, table, stamps, stamp, mask):
     """Put a hash into an open table; True when it was not there under this stamp."""
-    place = np.int64(value & mask)
+    place = value & mask
     while stamps[place] == stamp:
         if table[place] == value:
             return False
-        place = np.int64((np.uint64(place) + np.uint64(1)) & mask)
+        place = (place + U(1)) & mask
     stamps[place] = stamp
     table[place] = value
     return True
@@ -209,9 +236,9 @@ def mask_for(count):
 @compiled
 def gram(tokens, first, odd):
     """64-bit hash of the n-gram that starts at a token."""
-    h = np.uint64(0)
+    h, at = U(0), U(first)
     for k in range(len(odd)):
-        h += tokens[first + k] * odd[k]
+        h += tokens[at + U(k)] * odd[U(k)]
     return mixed(h)
 
 
@@ -224,22 +251,22 @@ def ngrams(text, start, stop, rule, room, stamp, out):
       with this room before, > 0. out: uint64[...], long enough.
 
     Returns:
-      (how many, the table's bit mask, hash of the unchanged characters).
+      (how many, the table's bit mask).
     """
     tokens, table, stamps = room
-    count, raw = spelled_tokens(text, start, stop, rule, tokens)
-    mask, found = mask_for(count), 0
+    count = spelled_tokens(text, start, stop, rule, tokens)
+    mask, found = mask_for(count), U(0)
     for first in range(count - len(rule.odd) + 1):
         h = gram(tokens, first, rule.odd)
         if insert(h, table, stamps, stamp, mask):
             out[found] = h
-            found += 1
-    return found, mask, raw
+            found += U(1)
+    return np.int64(found), mask
 
 
 @compiled
 def measure(text, begin, end, rule, lengths, sizes, prints, others, raws, first, last):
-    """For records first to last: length, distinct n-grams, two fingerprints of the set, hash of the text."""
+    """For records first to last: length, distinct n-grams, two fingerprints of the set, hash of the bytes."""
     longest = 0
     for row in range(first, last):
         lengths[row] = spelled_length(text, begin[row], end[row], rule)
@@ -247,9 +274,11 @@ def measure(text, begin, end, rule, lengths, sizes, prints, others, raws, first,
     room = scratch(longest)
     out = np.empty(len(room[0]), np.uint64)
     for row in range(first, last):
-        size, _, raw = ngrams(text, begin[row], end[row], rule, room, row - first + 1, out)
-        one, other = np.uint64(0), np.uint64(0)
+        size, _ = ngrams(text, begin[row], end[row], rule, room, row - first + 1, out)
+        one, other, raw = U(0), U(0), U(0)
         for k in range(size):
             one += out[k]
             other += mixed(out[k])
+        for k in range(end[row] - begin[row]):
+            raw += mixed((U(k) << U(8)) | U(text[U(begin[row]) + U(k)]))
         sizes[row], prints[row], others[row], raws[row] = size, mixed(one), other, raw
