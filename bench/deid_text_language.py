@@ -79,7 +79,9 @@ def main(dictionary: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows(_rows(chars, pairs, surnames, given))
 
 
-def _rows(chars: Counter[str], pairs: Counter[str], surnames: Counter[str], given: Counter[str]) -> Iterator[list]:
+def _rows(
+    chars: Counter[str], pairs: Counter[str], surnames: Counter[str], given: Counter[str]
+) -> Iterator[list]:
     for kind, counts in (("char", chars), ("surname", surnames), ("given", given)):
         total = sum(counts.values())
         yield from _levels(kind, "", {c: n / total for c, n in counts.items() if n >= _FEWEST})

@@ -1,55 +1,33 @@
-"""Words before and after a name: roles, labels, titles. Longest first, so that 护士长 is not read as 护士 + 长."""
+"""Words before and after a name: roles, labels, titles; longest first, or 护士长 is read as 护士 + 长."""
 
 import re
+from collections.abc import Iterable
 
-# After these a name may stand at once or after a colon, a blank or a bracket. The last part of a role is enough:
-# 报告医师, 主治医师 and 带教医师 all end in 医师.
-_ROLES = (
-    "患儿 患者 病人 病员 病儿 患婴 病孩 小儿 幼儿 婴儿 新生儿 女婴 男婴 男孩 女孩 男童 女童 宝宝 宝贝 小孩 孩子 小朋友 儿童 受检者 被检者 "
-    "受试者 伤者 逝者 供者 受者 学生 同学 同桌 室友 好友 朋友 "
-    "家长 家属 亲属 亲戚 监护人 联系人 陪护 陪护人 陪护者 陪人 陪伴 陪同 陪同人 陪同者 陪诊 陪诊者 陪送者 护送人 护送者 送诊者 供史者 陈述者 "
-    "叙述者 代述者 代诉人 提供者 委托人 受托人 被委托人 代理人 法人 代表 授权人 申请人 经办人 责任人 负责人 保证人 担保人 见证人 知情人 收件人 "
-    "寄件人 接听人 接听者 来电人 来电者 接线 接线员 回访人 随访人 随访者 随访员 留言人 投诉人 当事人 户主 业主 房东 邻居 保姆 月嫂 育儿嫂 阿姨 叔叔 "
-    "父 母 父亲 母亲 爸爸 妈妈 爸 妈 爹 娘 其父 其母 养父 养母 继父 继母 生父 生母 祖父 祖母 外祖父 外祖母 爷爷 奶奶 外公 外婆 姥姥 姥爷 公公 "
-    "婆婆 岳父 岳母 伯父 伯母 伯伯 大伯 叔父 婶婶 姑父 姑妈 姑姑 姑母 姨妈 姨母 小姨 大姨 姨父 舅舅 舅妈 舅父 舅母 哥哥 姐姐 弟弟 妹妹 哥 姐 弟 妹 "
-    "表哥 表弟 表姐 表妹 堂哥 堂弟 堂姐 堂妹 兄 兄长 胞兄 胞弟 胞姐 胞妹 儿子 女儿 长子 次子 长女 次女 之子 之女 丈夫 妻子 老公 老婆 爱人 配偶 夫 妻 "
-    "医师 医生 大夫 主任 副主任 院长 副院长 所长 教授 专家 博士 硕士 研究生 规培 规培生 进修生 实习生 带教 导师 主刀 术者 手术者 操作者 一助 二助 三助 "
-    "助手 助理 麻醉 麻醉师 器械 洗手 巡回 护士 护师 护士长 护理员 护工 责护 主班 技师 技士 药师 药士 营养师 治疗师 康复师 心理师 检验师 检验者 检查者 诊断者 报告者 "
-    "审核者 审核人 审阅者 审签 复核者 复核人 核对者 核对人 校对者 记录者 记录人 书写者 书写人 执行者 执行人 操作人 采集者 采集人 采样者 采血者 采血人 送检者 送检人 接收者 "
-    "接收人 签收人 签收 领取人 领药人 发药人 发药 配药 调配 填表人 填写人 填报人 制表人 录入 录入者 录入员 登记人 登记员 登记者 审核 审批 审批人 批准人 报告 复核 核对 校对 "
-    "记录 书写 执笔 整理 汇报人 主持人 参加人员 参加者 讨论者 发言人 发言者 主诊 主治 主管 管床 管床医 经治 经管 接诊 首诊 值班 接班 接班者 交班 交班者 申请者 开单 开单者 检验 "
-    "采集 采样 采血 送检 执行 二线 三线 一线 班主任 老师 教师 校医 园长 校长 保健医 教练 司机 驾驶员 警官 民警 社工 志愿者 翻译 客服 秘书 干事 主席 书记 "
-    "由 经 请 与 和 及 找 叫 名叫 名为 取名 自称 系 姓名 名字 签名 签字 签章 签署 盖章 代签 署名 落款"
-).split()
-_LABELS = "姓名 名字 签名 签字 签章 签署 署名 患者名 患儿名 病人名 全名 真名 曾用名 原名 学名 name signature signed".split()
-_PET_NAMES = "小名 乳名 昵称 别名 化名 英文名 外文名 网名 微信名 绰号 外号 小名叫 乳名叫".split()
-_TITLES = (
-    "主任医师 副主任医师 主治医师 住院医师 主管护师 副主任护师 主任护师 主管技师 主任 副主任 医师 医生 大夫 教授 副教授 院长 副院长 科长 护士长 总护士长 护士 护师 "
-    "技师 药师 博士 专家 老师 班主任 园长 校长 医助 医 同学 小朋友 宝宝 宝贝 先生 女士 小姐 阿姨 叔叔 妈妈 爸爸 奶奶 爷爷 外婆 外公 姥姥 姥爷 家长 家属 之子 之女 之母 之父 "
-    "大宝 二宝 小宝 大双 小双 双大 双小 师傅 警官 经理 总 同志 患儿 患者 夫妇 夫妻 "
-    "查房 会诊 代诉 诉 陪同 陪伴 陪护 签名 签字 签章 审核 报告 记录 来电 致电 到场 阅片 主刀 指出 指示 看过 看后 会诊后 接诊"
-).split()
+from p2med.deid.words import words
+
+# After a role a name may stand at once or after a colon, a blank or a bracket. The last part of a role is
+# enough: 报告医师, 主治医师 and 带教医师 all end in 医师.
+NO_NAMES = frozenset(words("no_name"))
 
 
-def any_of(words: list[str] | tuple[str, ...]) -> str:
+def any_of(terms: Iterable[str]) -> str:
     """An alternation, longest first."""
-    return "|".join(map(re.escape, sorted(set(words), key=lambda w: (-len(w), w))))
+    return "|".join(map(re.escape, sorted(set(terms), key=lambda w: (-len(w), w))))
 
 
 GAP = r"[\s:(\[【「“\"'=/\\|_—\-,、。;是为叫系名]"
 BEFORE_NAME = re.compile(
-    rf"(?P<pet>{any_of(_PET_NAMES)})(?P<pet_gap>[\s:是叫为“\"(]{{0,4}})|"
-    rf"(?P<label>{any_of(_LABELS)})(?P<label_gap>\s{{0,4}}[:=]\s{{0,6}}|\s{{1,6}}|[是为叫]?)|"
-    rf"(?P<role>{any_of(_ROLES)})(?P<gap>[\s:(\[【「“\"'=/|—\-是为叫系]{{0,4}})"
+    rf"(?P<pet>{any_of(words('pet_name_label'))})(?P<pet_gap>[\s:是叫为“\"(]{{0,4}})|"
+    rf"(?P<label>{any_of(words('name_label'))})(?P<label_gap>\s{{0,4}}[:=]\s{{0,6}}|\s{{1,6}}|[是为叫]?)|"
+    rf"(?P<role>{any_of(words('role'))})(?P<gap>[\s:(\[【「“\"'=/|—\-是为叫系]{{0,4}})"
 )
-TITLE = re.compile(any_of(_TITLES))
+LATIN_CUE = re.compile(
+    r"(?:(?P<label>姓名|名字|英文名|拼音|护照名|签名|签字|(?<![a-z])(?:patient(?:'s)?\s?(?:name)?|name|pt|dr|mr|mrs|ms|signed(?:\s?by)?|mother|father|parent|guardian))|"
+    rf"(?:{any_of(words('role'))}))[\s:.(=为是叫“\"]{{0,4}}"
+)
+TITLE = re.compile(any_of(words("title")))
 # A family name alone is enough of a name before these.
 TITLE_OF_SURNAME = re.compile(
     r"(?:总护士长|护士长|副?主任(?:医师|护师|技师)?|主治(?:医师)?|医[师生]|大夫|副?教授|副?院长|科长|所长|护[士师]|技师|药师|博士|老师|教练|园长|校长|"
     r"同学|先生|女士|小姐|太太|阿姨|叔叔|师傅|警官|经理|妈妈|爸爸|爷爷|奶奶|姓)(?!助)"
-)
-NO_NAMES = frozenset(
-    "不详 未知 未详 未提供 未填 同上 如上 如下 见上 见下 本人 家属 家长 父亲 母亲 患儿 患者 爷爷 奶奶 外婆 外公 姥姥 姥爷 爸爸 妈妈 父母 男 女 男性 女性 不明 "
-    "保密 略 无 待补 待签 手签 已签 签名 签字 电子签名 知情 知情同意 同意书 性别 年龄 科室 床号 日期 时间 电话 医师 医生 护士 审核 报告 记录 主任 职称 工号 单位 住址 关系 "
-    "儿科 内科 外科 呼吸科 门诊 急诊".split()
 )

@@ -1,71 +1,214 @@
 """Dates in running text, moved by the patient's offset so that every interval stays.
 
 与2022年10月29日片比较 -> 与2022年5月3日片比较        10月29日 -> 5月3日 (the year comes from the note's date)
+
+What is surely a date and cannot be counted with (2月30日, a lunar day) becomes [日期].
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 
-_FULL = re.compile(
-    r"(?<!\d)((?:18|19|20)\d\d)(\s*[年\-/.．－]\s*)(\d{1,2})(\s*[月\-/.．－]\s*)(\d{1,2})(日|号)?(?!\d)"
-)
-_COMPACT = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
-_MONTH = re.compile(r"(?<!\d)((?:19|20)\d\d)年(\d{1,2})月(?!\s*\d)")
-_DAY = re.compile(r"(?<![\d年])(\d{1,2})月(\d{1,2})(日|号)")
-_ISO_SHORT = re.compile(r"(?<![\d\-./])(\d{1,2})-(\d{1,2})(?=片|日|胸片|CT|CR|DR|复查)")
+from p2med.deid.date_forms import FORMS, TAIL, WEEKDAY, Form
+from p2med.deid.numerals import like, number, year_of
+
+NO_DATE = "[日期]"
 # A day without a year lies in the past of its note, but a follow-up may be booked a little ahead.
 _AHEAD_DAYS = 45
+# Without any date to go by, days of a common year keep their intervals to each other.
+_ANY_NOTE = date(2023, 12, 31)
+_YEARS_BACK = {"今年": 0, "本年": 0, "当年": 0, "去年": 1, "上年": 1, "前年": 2, "明年": -1}
+_WORDS_OF_YEARS = {0: "今年", 1: "去年", 2: "前年", -1: "明年"}
+_MONTHS_BACK = {"本月": 0, "当月": 0, "这个月": 0, "上月": 1, "上个月": 1, "下月": -1, "下个月": -1}
+_WEEKDAYS = "一二三四五六日"
+_CONNECTS = re.compile(r"[\s日号]*(?:[-~—–―]+|至|到|、|,|和|及)?\s*")
+
+
+@dataclass(frozen=True)
+class _Found:
+    start: int
+    end: int
+    text: str
+    day: date | None
 
 
 def date_spans(text: str, offset_days: int, note: date | None) -> Iterator[tuple[int, int, str]]:
-    """Yield (start, end, shifted text) for each date; what is no possible date is left alone."""
-    for found in _FULL.finditer(text):
-        year, first, month, second, day, last = found.groups()
-        moved = _moved(int(year), int(month), int(day), offset_days)
-        if moved:
-            padded = "年" not in first
-            moved_month, moved_day = _like(month, moved.month, padded), _like(day, moved.day, padded)
-            yield *found.span(), f"{moved.year}{first}{moved_month}{second}{moved_day}{last or ''}"
-    for found in _COMPACT.finditer(text):
-        moved = _moved(*(int(g) for g in found.groups()), offset_days)
-        if moved:
-            yield *found.span(), f"{moved:%Y%m%d}"
-    for found in _MONTH.finditer(text):
-        moved = _moved(int(found[1]), int(found[2]), 15, offset_days)
-        if moved:
-            yield *found.span(), f"{moved.year}年{_like(found[2], moved.month)}月"
+    """Yield (start, end, shifted text) of each date, in order, without overlaps.
+
+    Args:
+      text: folded. note: the text's own (true) date; without it the text's dates say the year.
+    """
+    matches = sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2]))
+    note = note or _note_of(text, matches)
+    last: _Found | None = None
+    for found, form, _ in matches:
+        if last and found.start() < last.end:
+            continue
+        before = last if last and _CONNECTS.fullmatch(text, last.end, found.start()) else None
+        one = _moved(text, found, form, offset_days, note, before)
+        if one is None:
+            continue
+        yield one.start, one.end, one.text
+        last = one
+        while last.day and (tail := TAIL.match(text, last.end)):
+            more = _tail(tail, last.day, offset_days)
+            if more is None:
+                break
+            yield more.start, more.end, more.text
+            last = more
+
+
+def reference_date(text: str) -> date | None:
+    """The day the text was written, if it says so: the first date after a label or at its head, or the last of all."""
+    return _note_of(text, sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2])), None)
+
+
+_OWN_DATE = re.compile(r"(?:记录|报告|检查|就诊|书写|入院|随访|交班|转出|查房|今日|^)[^\n。，,;；]{0,6}$")
+_OTHER_DATE = re.compile(r"(?:出生|生日|生于|复诊|预约|下次|有效|到期)[^\n。，,;；]{0,6}$")
+_HEAD = 24
+
+
+def _note_of(text: str, matches: list, otherwise: date | None = _ANY_NOTE) -> date | None:
+    latest: date | None = None
+    for found, form, _ in matches:
+        if form.name not in ("full", "compact", "english", "day_first"):
+            continue
+        day = _day(found, form, None)
+        before = text[max(0, found.start() - 12) : found.start()]
+        if day is None or _OTHER_DATE.search(before):
+            continue
+        if found.start() <= _HEAD or _OWN_DATE.search(before):
+            return day
+        latest = max(latest or day, day)
+    return latest or otherwise
+
+
+def _matches(text: str) -> Iterator[tuple[re.Match[str], Form, int]]:
+    for rank, form in enumerate(FORMS):
+        if any(hint in text for hint in form.hints):
+            for found in form.pattern.finditer(text):
+                yield found, form, rank
+
+
+def _day(found: re.Match[str], form: Form, note: date | None, after: date | None = None) -> date | None:
+    """The true date that is meant, the 15th of a month and the first of July where no more is said."""
+    said = found.groupdict()
+    day = 15 if form.name in ("month", "month_of_note") else number(said["day"]) if said.get("day") else 1
+    month = number(said["month"]) if said.get("month") else 7
+    if said.get("year"):
+        return _valid(year_of(said["year"], note), month, day)
     if note is None:
-        return
-    for pattern, form in ((_DAY, "{}月{}{}"), (_ISO_SHORT, "{}-{}{}")):
-        for found in pattern.finditer(text):
-            said = _nearest(int(found[1]), int(found[2]), note)
-            if said:
-                moved = said + timedelta(offset_days)
-                tail = found[3] if pattern is _DAY else ""
-                month, day = _like(found[1], moved.month), _like(found[2], moved.day)
-                yield *found.span(), form.format(month, day, tail)
+        return None
+    if said.get("years_back"):
+        return _valid(note.year - _YEARS_BACK[said["years_back"]], month, day)
+    if said.get("months_back"):
+        months = note.year * 12 + note.month - 1 - _MONTHS_BACK[said["months_back"]]
+        return _valid(months // 12, months % 12 + 1, day)
+    if not said.get("month"):
+        return _nearest_day(day, note)
+    if after:
+        return next((d for y in (0, 1) if (d := _valid(after.year + y, month, day)) and d >= after), None)
+    return _nearest(month, day, note)
 
 
-def _moved(year: int, month: int, day: int, offset_days: int) -> date | None:
+def _moved(
+    text: str, found: re.Match[str], form: Form, offset: int, note: date | None, before: _Found | None
+) -> _Found | None:
+    start, end = found.span("all") if "all" in found.re.groupindex else found.span()
+    if form.name == "no_calendar":
+        return _Found(start, end, NO_DATE, None)
+    assert note
+    true = _day(found, form, note, before.day if before else None)
     try:
-        return date(year, month, day) + timedelta(offset_days)
-    except (ValueError, OverflowError):
+        new = true + timedelta(offset) if true else None
+    except OverflowError:
+        new = None
+    if true is None or new is None:
+        return _Found(start, end, NO_DATE, None) if form.sure else None
+    said = found.groupdict()
+    pieces = []
+    for group in ("year", "years_back", "months_back", "month", "day"):
+        if said.get(group):
+            pieces.append(
+                (*found.span(group), _piece(group, said[group], new, note + timedelta(offset), form))
+            )
+    weekday = WEEKDAY.match(text, end)
+    if weekday and form.name not in ("month", "year"):
+        old = _WEEKDAYS.index(weekday["weekday"].replace("天", "日"))
+        pieces.append((*weekday.span("weekday"), _WEEKDAYS[(old + offset) % 7]))
+        end = weekday.end()
+    if said.get("months_back") or not (said.get("month") or form.name == "year"):
+        # The month may be another one now, so it is named.
+        return _Found(
+            start,
+            end,
+            f"{new.month}月{_piece('day', said['day'], new, new, form)}" + text[found.end("day") : end],
+            true,
+        )
+    return _Found(start, end, _put(text, start, end, pieces), true)
+
+
+def _piece(group: str, said: str, new: date, note: date, form: Form) -> str:
+    if group == "year":
+        return like(said, new.year)
+    if group == "years_back":
+        return _WORDS_OF_YEARS.get(note.year - new.year, f"{new.year}年")
+    if group == "months_back":
+        return ""
+    return like(said, new.month if group == "month" else new.day, form.padded)
+
+
+def _tail(tail: re.Match[str], first: date, offset: int) -> _Found | None:
+    """The second day of `3月5日-8日` and of `3.5-3.8`: the first such day after the first one."""
+    if tail["month"]:
+        month, day = int(tail["month"]), int(tail["day_of_month"])
+        true = next((d for y in (0, 1) if (d := _valid(first.year + y, month, day)) and d >= first), None)
+    else:
+        day, months = number(tail["day"]), first.year * 12 + first.month - 1
+        choice = (_valid((months + m) // 12, (months + m) % 12 + 1, day) for m in (0, 1))
+        true = next((d for d in choice if d and d >= first), None)
+    if true is None:
+        return None
+    new, moved_first = true + timedelta(offset), first + timedelta(offset)
+    if tail["month"]:
+        text = f"{like(tail['month'], new.month)}{tail['s']}{like(tail['day_of_month'], new.day)}"
+        return _Found(tail.start("month"), tail.end(), text, true)
+    text = like(tail["day"], new.day) + tail["mark"]
+    if (new.year, new.month) != (moved_first.year, moved_first.month):
+        text = f"{new.month}月{text}"
+    return _Found(tail.start("day"), tail.end(), text, true)
+
+
+def _put(text: str, start: int, end: int, pieces: list[tuple[int, int, str]]) -> str:
+    done, at = [], start
+    for first, last, new in sorted(pieces):
+        done += [text[at:first], new]
+        at = last
+    return "".join([*done, text[at:end]])
+
+
+def _valid(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
         return None
 
 
 def _nearest(month: int, day: int, note: date) -> date | None:
     """The last such day before the note, or the first just after it."""
-    for year in (note.year + 1, note.year, note.year - 1):
-        try:
-            said = date(year, month, day)
-        except ValueError:
-            continue
-        if said <= note + timedelta(_AHEAD_DAYS):
+    for year in range(note.year + 1, note.year - 9, -1):
+        said = _valid(year, month, day)
+        if said and said <= note + timedelta(_AHEAD_DAYS):
             return said
     return None
 
 
-def _like(original: str, value: int, padded: bool = False) -> str:
-    """Two digits where two digits with a leading zero were written, or always two where that is the form."""
-    return f"{value:02d}" if len(original) == 2 and (padded or original.startswith("0")) else str(value)
+def _nearest_day(day: int, note: date) -> date | None:
+    """The last such day of a month up to the note."""
+    for back in range(3):
+        months = note.year * 12 + note.month - 1 - back
+        said = _valid(months // 12, months % 12 + 1, day)
+        if said and said <= note:
+            return said
+    return None

@@ -1,10 +1,11 @@
-"""Names of people: after a role or a label, before a title, in a signature, or by what is likelier a name than words.
+"""Names of people: after a role or a label, before a title, in a signature, or where a name is likelier than words.
 
-    患儿宋诗梓于3天前… -> 宋诗梓        父亲高血压 -> nothing        王主任查房 -> 王
+患儿宋诗梓于3天前… -> 宋诗梓        父亲高血压 -> nothing        王主任查房 -> 王
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from p2med.deid.cues import BEFORE_NAME, NO_NAMES, TITLE, TITLE_OF_SURNAME
 from p2med.deid.folding import CHINESE
@@ -17,7 +18,8 @@ _BEFORE_TITLE = 4.5
 _ENOUGH = 0.0
 # What often follows a name, as log probabilities; other characters as in any text.
 _FOLLOWING = {c: -3.3 for c in "于因诉出来在男女今昨的"} | {
-    c: -4.6 for c in "自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表也又仍反精神体咳目住接告知"
+    c: -4.6
+    for c in "自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表也又仍反精神体咳目住接告知"
 }
 _BOUNDARY = -0.7
 _BOUNDARY_IN_WORDS = -2.0
@@ -30,54 +32,85 @@ _TRANSLITERATED = re.compile(
     "玛马麦买迈曼芒梅美米莫木姆娜纳乃尼妮努诺帕培普曲琼其奇齐强切且青仁茹如瑞萨赛桑色沙莎莫莎苏索塔塔泰坦唐特提图吐吞托娃旺维卫文乌吾西希夏祥"
     "雄秀雅亚央扬阳姚叶伊依仪义益音银英玉云则再赞扎泽珍镇芝智孜宗卓措追热汗合合甫迪斯买吾斯买]{3,8}"
 )
-_DOTTED = re.compile(rf"[{CHINESE}]{{1,7}}\s?[·•・‧.]\s?[{CHINESE}]{{2,8}}(?:\s?[·•・‧]\s?[{CHINESE}]{{1,6}})?")
+_DOTTED = re.compile(
+    rf"[{CHINESE}]{{1,7}}\s?[·•・‧.]\s?[{CHINESE}]{{2,8}}(?:\s?[·•・‧]\s?[{CHINESE}]{{1,6}})?"
+)
 # Brands and eponyms look like names; what follows tells.
 _NO_NAME_BEFORE = re.compile(
     r"\s?(?:\+|\*|\d|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
 )
+_TRANSLITERATED_ONE = re.compile(_TRANSLITERATED.pattern.removesuffix("{3,8}"))
+_DOT = re.compile("[·•・‧.]")
+_TOKEN = re.compile(rf"[{CHINESE}]{{2,8}}(?![{CHINESE}])")
+_PET = re.compile(rf"(?:([{CHINESE}])\1(?!\1)|[{CHINESE}]{{2,4}}(?![{CHINESE}])|[小大阿][{CHINESE}])")
+_SURNAME_SAID = re.compile(
+    f"(?:免贵|家长|父亲|母亲|患儿|孩子|本人|我|他|她|医生|阿姨|老师)?姓(?P<name>{'|'.join(COMPOUND_SURNAMES)}|[{''.join(sorted(SURNAMES))}])(?=[,，。;；、)\\s的]|$|，)"
+)
+_RARE_IN_WORDS = -6.2
+_SURNAME_BEFORE_TITLE = 2.0
+# 方医生 is also one side's doctor, 任老师 also any teacher.
+_SELDOM_ALONE = frozenset("主该管单方任时何各那本几多经和向由为班车")
 _HIDDEN = re.compile(r"某{1,2}|[x×*＊○〇]{1,2}")
 
 
-def name_spans(folded: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield [start, end) of each Chinese name.
+@dataclass(frozen=True)
+class _Cue:
+    """What stands before a name: its log odds, and whether it is a role, a label or announces a nickname."""
 
-    Args:
-      folded: fold(text). text: as written, for capitals.
-    """
+    odds: float
+    kind: str
+
+
+def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield (start, end, labelled) of each Chinese name; `labelled`: a word before it says that it is one."""
     cues = _cues(folded)
     taken = 0
-    starts = sorted({m.start() for m in _SURNAME.finditer(folded)} | {p for p, v in cues.items() if v >= -1.0})
-    for start in starts:
+    starts = {m.start() for m in _SURNAME.finditer(folded)} | set(cues)
+    for start in sorted(starts):
         if start < taken or not _CHINESE.match(folded, start):
             continue
-        end = _end_of_name(folded, start, cues)
+        cue = cues.get(start)
+        end = _end_of_name(folded, start, cue)
+        if not end and cue:
+            end = _end_of_other_name(folded, start, cue)
+        if not end:
+            end = _end_of_surname(folded, start, cue)
         if end:
             taken = end
-            yield start, end
+            yield start, end, cue is not None and cue.odds >= _AFTER_LABEL
+    for found in _DOTTED.finditer(folded):
+        start = max([p for p in cues if found.start() <= p < found.end() - 3], default=None)
+        if start is None:
+            start = _start_of_dotted(folded, found)
+        yield start, found.end(), False
+    for found in _SURNAME_SAID.finditer(folded):
+        yield *found.span("name"), True
 
 
-def _cues(folded: str) -> dict[int, float]:
-    """Where a name may begin, with its log odds."""
-    found: dict[int, float] = {}
-    at = 0
-    while cue := BEFORE_NAME.search(folded, at):
-        at = cue.end() - len(cue["gap"] or "") if cue["role"] else cue.end()
-        if cue["label"] and cue["label_gap"]:
-            odds = _AFTER_LABEL
+def _cues(folded: str) -> dict[int, _Cue]:
+    """Where a name may begin, and what says so."""
+    found: dict[int, _Cue] = {}
+    for cue in BEFORE_NAME.finditer(folded):
+        if cue["label"]:
+            kind = _Cue(_AFTER_LABEL if cue["label_gap"] else _AFTER_ROLE, "label")
+        elif cue["pet"]:
+            kind = _Cue(_AFTER_ROLE_AND_GAP, "pet")
         else:
-            odds = _AFTER_ROLE_AND_GAP if cue["gap"] or cue["pet"] else _AFTER_ROLE
-        found[cue.end()] = max(odds, found.get(cue.end(), _ANYWHERE))
+            kind = _Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role")
+        found[cue.end()] = kind
     return found
 
 
-def _end_of_name(folded: str, start: int, cues: dict[int, float]) -> int | None:
+def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
     """Where the name that begins here ends, or None if none begins."""
     before = folded[start - 1] if start else ""
-    odds = cues.get(start)
+    odds = cue.odds if cue else None
     bounded = not before or not (_CHINESE.match(before) or before.isalnum())
     best, end = _ENOUGH, None
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
+    if TITLE_OF_SURNAME.match(folded, start + len(surname)):
+        return None
     for length in (1, 2) if compound else (1, 2, 3):
         stop = start + len(surname) + length
         given = folded[start + len(surname) : stop]
@@ -102,6 +135,66 @@ def _end_of_name(folded: str, start: int, cues: dict[int, float]) -> int | None:
         if score > best:
             best, end = score, stop
     return end
+
+
+def _end_of_other_name(folded: str, start: int, cue: _Cue) -> int | None:
+    """A name without a family name of the list: a nickname, a name of another people, anything after `姓名:`."""
+    token = _TOKEN.match(folded, start)
+    if not token:
+        return None
+    word = token[0]
+    if cue.kind == "pet" and (pet := _PET.match(folded, start)):
+        return pet.end()
+    if cue.kind == "label" and cue.odds >= _AFTER_LABEL and 2 <= len(word) <= 5:
+        return None if word in NO_NAMES or _has_role(word) else token.end()
+    foreign = _TRANSLITERATED.match(folded, start)
+    if foreign and language().words("", foreign[0]) < _RARE_IN_WORDS * len(foreign[0]):
+        return foreign.end()
+    return None
+
+
+def _has_role(word: str) -> bool:
+    return word[-2:] in NO_NAMES or word[:2] in NO_NAMES
+
+
+def _end_of_surname(folded: str, start: int, cue: _Cue | None) -> int | None:
+    """A family name alone: 王主任, 李某, 张××, 小王护士."""
+    compound = _COMPOUND.match(folded, start)
+    surname = compound[0] if compound else folded[start]
+    if not compound and surname not in SURNAMES:
+        return None
+    stop = start + len(surname)
+    hidden = _HIDDEN.match(folded, stop)
+    if hidden and (folded[stop] != "x" or not folded[hidden.end() : hidden.end() + 1].isalnum()):
+        before = folded[start - 1 : start]
+        return (
+            hidden.end()
+            if cue or not _CHINESE.match(before) or language().after(before, surname) < -6
+            else None
+        )
+    if not TITLE_OF_SURNAME.match(folded, stop) or not compound and surname in _SELDOM_ALONE and not cue:
+        return None
+    before = folded[start - 1 : start]
+    if before in ("小", "老", "大") and start > 1:
+        before = folded[start - 2 : start - 1]
+    known = language()
+    as_words = known.words(before if _CHINESE.match(before) else "", surname) + known.after(
+        surname, folded[stop]
+    )
+    as_name = known.surname.get(surname, -12.0) + known.char.get(folded[stop], -8.0) + _SURNAME_BEFORE_TITLE
+    return stop if as_name > as_words else None
+
+
+def _start_of_dotted(folded: str, found: re.Match[str]) -> int:
+    """买买提·… may follow words without a gap: the name begins after the last character of no such name."""
+    dot = _DOT.search(folded, *found.span())
+    assert dot
+    start = dot.start()
+    while start > found.start() and (
+        _TRANSLITERATED_ONE.match(folded[start - 1]) or folded[start - 1] == " "
+    ):
+        start -= 1
+    return start if start < dot.start() else max(found.start(), dot.start() - 2)
 
 
 def _score(folded: str, before: str, surname: str, given: str, stop: int) -> float:

@@ -1,0 +1,25 @@
+"""Layer 5: words of medicine that look like names. They stay, wherever no label says that they are one."""
+
+from p2med.deid.folding import fold
+from p2med.deid.words import words
+
+EPONYMS = words("eponym")
+DRUGS = words("drug")
+CLINICAL_WORDS = frozenset(words("clinical_word"))
+# Abbreviations that the initials of a name may equal, and words that its spelling may.
+LATIN_WORDS = frozenset(words("latin_word"))
+_BY_FIRST: dict[str, list[str]] = {}
+for _term in sorted(
+    {fold(t) for t in (*EPONYMS, *DRUGS)} | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}
+):
+    _BY_FIRST.setdefault(_term[:2], []).append(_term)
+_LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
+
+
+def is_kept(folded: str, start: int, end: int) -> bool:
+    """True when [start, end) touches a word of medicine."""
+    for at in range(max(0, start - _LONGEST + 1), end):
+        for term in _BY_FIRST.get(folded[at : at + 2], ()):
+            if at + len(term) > start and folded.startswith(term, at):
+                return True
+    return False

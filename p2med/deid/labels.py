@@ -1,0 +1,44 @@
+"""Values that a label gives away, whatever their form: `住院号：1234567`, `微信 abc_123`; and beds."""
+
+import re
+from collections.abc import Iterator
+
+from p2med.deid.cues import any_of
+from p2med.deid.words import words
+
+_TOKEN = r"[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
+_IS = r"\s{0,4}(?:[:=#.]|为|是|系|编?号[:为是]?|no\.?:?)?\s{0,4}"
+_LABEL = re.compile(
+    "(?:" + any_of(words("number_label")) + r")(?:卡|证|证件|单|编)?"
+    rf"(?:号码|编号|序号|条码|号|(?<!编)码|no\.?|id|(?<=[证卡]))\s{{0,3}}(?:\([^()\n]{{0,8}}\)\s?)?{_IS}(?P<value>(?=[a-z0-9\-/]*\d)(?:{_TOKEN}))"
+    r"(?![a-z0-9])"
+)
+_ASCII_LABEL = re.compile(
+    r"(?<![a-z])(?:patient\s?(?:id|no)|accession(?:\s?(?:no|number))?|acc|mrn|pid|medical\s?record(?:\s?(?:no|number))?|id|hn|ssn|passport)"
+    r"\.?\s?(?:[:=#]|no\.?|number|is|为|是|号)?\s{0,3}(?P<value>(?=[a-z0-9\-/]*\d)[a-z0-9][a-z0-9\-_/]{2,30})"
+)
+_CHAT = re.compile(
+    r"(?:微信(?:号码?|id|账号)?|(?<![a-z])(?:wechat|weixin|wx|vx)|v信|(?<![a-z])qq(?:号码?|邮箱|群)?|企鹅号?|抖音号?|快手号?|微博|小红书号?|支付宝(?:账号)?|skype|whatsapp|telegram|钉钉号?|"
+    r"钉钉|群号|加v|b站|账号|用户名|网名|昵称id)\s?(?:\([^()\n]{0,6}\)\s?)?(?:[:=]|为|是|群|加|同号|号)*\s{0,3}(?P<value>[a-z0-9@][a-z0-9_\-.]{3,30}[a-z0-9])"
+)
+_PHONE = re.compile(
+    r"(?:电话|手机|座机|固话|热线|tel|phone|mobile|cell|传真|fax|联系方式|致电|拨打|短号|分机|小灵通|呼叫)(?:号码?|1|2|一|二)?\s?(?:\([^()\n]{0,8}\)\s?)?[:=是为]?\s{0,3}"
+    r"(?P<value>\+?\(?\d(?:[\s\-—–.()]{0,2}\d){2,16}(?:\s?转\s?\d{1,5})?)(?!\d|\.\d|次|天|年|月|分|岁|min)"
+)
+_BED = re.compile(
+    r"(?<![\d.a-z])(?:\+|加|监护|抢救)?\s?[a-z]?\d{1,3}(?:[\-+]\d{1,3})?(?:号|\s)?(?:病)?床(?!位|旁[^,，。\s]|边|头|垫|突|骨)|"
+    r"(?<![\d.a-z])[a-z]?\d{1,3}(?:号|\s)?床(?=旁)|"
+    r"床(?:位|号|位号)\s?[:为是]?\s{0,3}(?P<value>(?:\+|加)?\s?[a-z]?\d{1,4}(?:-\d{1,3})?\s?(?:床|号)?)|(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
+    r"(?<![一-鿿])(?:加)?[一二三四五六七八九十]{1,3}号?床(?=患|[,，:])|(?<![a-z])bed\s?(?:no\.?\s?)?\d{1,3}"
+)
+_LABELS = (("number", _LABEL), ("number", _ASCII_LABEL), ("contact", _CHAT), ("phone", _PHONE))
+
+
+def label_spans(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, kind) of each value that its label gives away."""
+    for kind, pattern in _LABELS:
+        for found in pattern.finditer(folded):
+            yield *found.span("value"), kind
+    if "床" in folded or "bed" in folded:
+        for found in _BED.finditer(folded):
+            yield *found.span("value" if found["value"] else 0), "bed"

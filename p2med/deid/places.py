@@ -1,0 +1,131 @@
+"""Where people live, learn, work and were treated: addresses, schools, employers, hospitals.
+
+家住江宁市河东区滨河西路975号23室，-> 江宁市…23室        当地医院 -> nothing
+"""
+
+import re
+from collections.abc import Iterator
+
+from p2med.deid.place_words import (
+    ADDRESS_CUE,
+    CLASS,
+    COMPANY,
+    CUT,
+    GENERIC,
+    HOSPITAL,
+    ROAD,
+    SCHOOL,
+    TAIL,
+    UNIT,
+    WORKS,
+    WORKS_AT,
+)
+from p2med.deid.words import words
+
+# Cities whose names are everyday words only count with 市 or another part of an address.
+_BARE = sorted(set(words("city")) - set(words("city_that_is_a_word")), key=len, reverse=True)
+_CN = r"\u3400-\u9fff"
+_LONGEST_NAME = 20
+_INSIDE = re.compile(rf"[{_CN}\da-z()·&]")
+_REGION = re.compile("|".join(sorted({*words("province"), *words("city")}, key=len, reverse=True)))
+_BARE_CITY = re.compile("|".join(_BARE))
+_SUFFIX = r"(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区|自治州|地区|州|盟)"
+_REGION_HERE = re.compile(rf"(?:{_REGION.pattern}){_SUFFIX}?(?:辖区)?")
+_COMPONENT = re.compile(rf"\s?[{_CN}\da-z()·#\-—]{{1,10}}?{UNIT}")
+_DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
+_NEXT_LABEL = re.compile(
+    r"\s?(?:电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
+)
+
+
+def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, kind) of each named place; `当地医院` and its like are no names."""
+    yield from _addresses_after_cues(folded)
+    yield from _addresses(folded)
+    for kind, suffix in (("hospital", HOSPITAL), ("school", SCHOOL), ("company", COMPANY)):
+        for found in suffix.finditer(folded):
+            start = _name_start(folded, found.start())
+            if (
+                start == found.start()
+                and found.start() == found.end()
+                or GENERIC.fullmatch(folded, start, found.end())
+            ):
+                continue
+            end = found.end()
+            if kind == "school" and (room := CLASS.match(folded, end)):
+                end = room.end()
+            yield start, end, kind
+    for pattern in (WORKS, WORKS_AT):
+        for found in pattern.finditer(folded):
+            start, end = found.span("value")
+            start = _after_cuts(folded, start, end)
+            if not GENERIC.fullmatch(folded, start, end) and end - start >= 3:
+                yield start, end, "company"
+
+
+def _name_start(folded: str, suffix: int) -> int:
+    """Where the name before a suffix begins: at a region, or after the last word that is no part of a name."""
+    start = suffix
+    while start > max(0, suffix - _LONGEST_NAME) and _INSIDE.match(folded[start - 1]):
+        start -= 1
+    return _after_cuts(folded, start, suffix)
+
+
+def _after_cuts(folded: str, start: int, end: int) -> int:
+    for cut in CUT.finditer(folded, start, end):
+        if cut.end() <= end:
+            start = cut.end()
+    opened = folded.rfind("(", start, end)
+    if opened >= 0 and ")" not in folded[opened:end]:
+        start = opened + 1
+    elif ")" in folded[start:end] and opened < 0:
+        start = folded.rfind(")", start, end) + 1
+    return start
+
+
+def _addresses_after_cues(folded: str) -> Iterator[tuple[int, int, str]]:
+    for cue in ADDRESS_CUE.finditer(folded):
+        end = _chain_end(folded, cue.end())
+        if cue["label"]:
+            whole = _DELIMITED.match(folded, cue.end())
+            if whole:
+                stop = _NEXT_LABEL.search(folded, cue.end(), whole.end())
+                end = max(end, stop.start() if stop else whole.end())
+        if end <= cue.end() and (region := _REGION_HERE.match(folded, cue.end())):
+            end = region.end()
+        if end > cue.end() + 1:
+            yield cue.end(), len(folded[:end].rstrip()), "address"
+
+
+def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Addresses that no cue announces: from a region on, or a road with its number."""
+    at = 0
+    for found in _REGION_HERE.finditer(folded):
+        if found.start() < at:
+            continue
+        end = _chain_end(folded, found.start())
+        named = found[0][-1] in "市州盟" or _BARE_CITY.fullmatch(found[0])
+        if end > found.end() or named:
+            at = max(end, found.end())
+            yield found.start(), at, "address"
+    for found in ROAD.finditer(folded):
+        suffix = found.start("suffix") if found["suffix"] else found.start("suffix2")
+        start = _name_start(folded, suffix)
+        if start < suffix - 1:
+            yield start, max(found.end(), _chain_end(folded, found.end())), "address"
+
+
+def _chain_end(folded: str, start: int) -> int:
+    """The end of the parts of an address that follow each other from `start` on."""
+    at = start
+    region = _REGION_HERE.match(folded, at)
+    while region:
+        at = region.end()
+        region = _REGION_HERE.match(folded, at)
+    while part := _COMPONENT.match(folded, at):
+        if CUT.search(folded, at, part.end()):
+            break
+        at = part.end()
+    if at > start and (tail := TAIL.match(folded, at)):
+        at = tail.end()
+    return at if at > start else start
