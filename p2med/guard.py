@@ -145,8 +145,8 @@ class Guard(Generic[J, R]):
         else:
             child.jobs.popleft()
             child.start_clock()
-        if fault in ("reader_died", "memory_limit") and not first.second_try:
-            # What an earlier job left behind may be to blame.
+        if fault in BROKEN and fault != "cpu_limit" and not first.second_try:
+            # What an earlier job left behind may be to blame, or a machine that was busy or asleep.
             self._again.append(replace(first, second_try=True))
         else:
             done[first.number] = value if fault is None else QuarantineError(fault, value)

@@ -35,8 +35,9 @@ class Limits:
 
     memory_bytes: int = 2 * 1024**3
     """Address space, so resident memory is below it."""
-    cpu_seconds: int = 8
-    wall_seconds: float = 14.0
+    cpu_seconds: int = 5
+    wall_seconds: float = 7.0
+    """Twice at most: a job that was late is tried once more, for a machine may have been busy."""
 
 
 def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.pixels import pixel_array
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -154,7 +155,8 @@ def _raw_values(dataset: Dataset, header: Header, blob: bytes) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_data(dataset, header, count, blob)
-            array = np.asarray(dataset.pixel_array)
+            # By default pydicom clears the bits above the stored ones without a word.
+            array = np.asarray(pixel_array(dataset, correct_unused_bits=False, allow_excess_frames=False))
     except (DataError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:

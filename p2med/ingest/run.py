@@ -33,8 +33,19 @@ from p2med.store import (
     write_table,
 )
 
-CODE = ("ingest", "imaging", "schema", "store.py", "files.py", "arrow.py")
-HASHED_BYTES = 16 * 1024**2
+CODE = (
+    "ingest",
+    "ingest/headings.csv",
+    "imaging",
+    "guard.py",
+    "guard_child.py",
+    "schema",
+    "store.py",
+    "files.py",
+    "arrow.py",
+)
+HASHED = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
+"""Whole contents of these are looked at; of images names and sizes, for there are terabytes."""
 
 
 def run(config: IngestConfig, root: Path) -> Manifest:
@@ -46,7 +57,7 @@ def run(config: IngestConfig, root: Path) -> Manifest:
     """
     loaded = [(plugins.load("p2med.ingest.sources", s.kind), s) for s in config.sources]
     sources = [(module, _options(module, s)) for module, s in loaded]
-    code = code_digest(*CODE) + "-" + _fingerprint(config, root)
+    code = code_digest(*CODE) + "-" + _fingerprint(config, root, sources)
     writer = FolderWriter(verb_folder(root, "ingest"), "ingest", section=config, inputs=[], code=code)
     if writer.manifest is not None:
         say("ingest: up to date")
@@ -140,8 +151,8 @@ def _shards(items: Iterable[IdentifiedCase | Rejected | Tally], size: int) -> It
     yield shard
 
 
-def _fingerprint(config: IngestConfig, root: Path) -> str:
-    """Changes when an input does: names and sizes of all files, contents of those up to 16 MiB outside trees.
+def _fingerprint(config: IngestConfig, root: Path, sources: list[tuple[ModuleType, Any]]) -> str:
+    """Changes when an input does: names and sizes of all files, contents of tables and databases.
 
     Times are left out, for the same hospital copied twice must give the same bytes.
     """
@@ -155,8 +166,11 @@ def _fingerprint(config: IngestConfig, root: Path) -> str:
             size = file.stat().st_size
             name = str(file.relative_to(path)) if file != path else ""
             digest.update(f"{text}|{name}|{size}\n".encode())
-            if size <= HASHED_BYTES and file.suffix.lower() in (".csv", ".xlsx", ".jsonl", ".json", ".txt"):
+            if file.suffix.lower() in HASHED:
                 digest.update(sha256_of(file).encode())
+    for module, options in sources:
+        if hasattr(module, "fingerprint"):
+            digest.update(module.fingerprint(options, root).encode())
     return digest.hexdigest()[:16]
 
 

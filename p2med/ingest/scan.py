@@ -1,27 +1,29 @@
 """A tree or archive of DICOM files -> instances and refusals, in the order of their names."""
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from p2med.errors import DataError, RecipeError
-from p2med.imaging.source import open_archive
+from p2med.errors import DataError
+from p2med.guard import Guard
+from p2med.ingest.files import list_files
 from p2med.ingest.header import Instance, read_instance
 from p2med.progress import track
 from p2med.schema.identified import IdentifiedSeries, IdentifiedStudy
 from p2med.schema.terms import Modality
 from p2med.store import Rejected, resolve
 
-PARALLEL_FROM = 2000
+FILES_A_PROCESS = 200
+"""Below so many, starting another process costs more than it saves."""
+MOST_PROCESSES = 8
 Found = Instance | Rejected
+Job = tuple[str, str, str]
+"""The real pointer, the pointer that an item keeps, the name inside the folder or archive."""
 
 
 def scan(where: str, root: Path, label: str = "DICOM headers", uids_by_folder: bool = False) -> list[Found]:
-    """Read the header of every file.
+    """Read the header of every file, each in a child process with limits.
 
     Args:
       where: a folder or a .zip archive, as the recipe writes it (`run:`, `data:` or plain).
@@ -29,68 +31,46 @@ def scan(where: str, root: Path, label: str = "DICOM headers", uids_by_folder: b
 
     Returns:
       One entry a file; refusals have the noun `dicom_file` and the file's path inside `where` as id. A second
-      file of the same instance is refused as `duplicate_instance`.
+      file of the same instance is refused as `duplicate_instance`, a link as `link_not_followed`, a name that
+      leaves the archive or is no UTF-8 as `unsafe_name`, a file that broke its reader by guard.py's reason.
 
     Raises:
       RecipeError: there is no such folder or archive.
       DataError: `archive_unreadable`.
     """
     real = resolve(where, root)
-    names = _file_names(real, where)
     inside = "!" if real.is_file() else "/"
-    jobs = [(f"{real}{inside}{n}", f"{where.rstrip('/')}{inside}{n}", n) for n in names]
-    found = list(track(_map(partial(_read, uids_by_folder), jobs), label, total=len(jobs)))
+    entries = list_files(real, where)
+    jobs = [
+        (f"{real}{inside}{e.name}", f"{where.rstrip('/')}{inside}{e.name}", e.name)
+        for e in entries
+        if not e.fault
+    ]
+    processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)), 1 + len(jobs) // FILES_A_PROCESS)
+    with Guard(partial(_read, uids_by_folder), processes) as guard:
+        read = iter(track(guard.map(jobs), label, total=len(jobs)))
+        found = [_refused(e.shown, DataError(e.fault)) if e.fault else next(read) for e in entries]
     seen: set[str] = set()
-    for n, item in enumerate(found):
-        if isinstance(item, Instance):
+    for n, (entry, item) in enumerate(zip(entries, found, strict=True)):
+        if isinstance(item, DataError):
+            found[n] = _refused(entry.shown, item)
+        elif isinstance(item, Instance):
             if item.instance_uid in seen:
-                found[n] = Rejected(noun="dicom_file", id=names[n], reason="duplicate_instance")
+                found[n] = Rejected(noun="dicom_file", id=entry.name, reason="duplicate_instance")
             seen.add(item.instance_uid)
     return found
 
 
-def _file_names(real: Path, where: str) -> list[str]:
-    if real.is_dir():
-        names = [
-            os.path.relpath(os.path.join(folder, f), real)
-            for folder, _, files in os.walk(real)
-            for f in files
-        ]
-    elif real.is_file() and real.suffix.lower() == ".zip":
-        names = [i.filename for i in open_archive(str(real)).infolist() if not i.is_dir()]
-    else:
-        raise RecipeError(f"there is no DICOM folder or .zip archive {real} (in the recipe: {where})")
-    return sorted(n.replace(os.sep, "/") for n in names)
-
-
-def _read(uids_by_folder: bool, job: tuple[str, str, str]) -> Found:
+def _read(uids_by_folder: bool, job: Job) -> Instance:
     real, file, name = job
     try:
         return read_instance(real, file, uids_by_folder)
     except DataError as error:
-        return Rejected(
-            noun="dicom_file", id=name, reason=error.reason, detail=error.detail.replace(real, name)
-        )
+        raise type(error)(error.reason, error.detail.replace(real, name)) from None
 
 
-def _map(function: Callable[..., Found], jobs: Sequence[tuple[str, str, str]]) -> Iterator[Found]:
-    workers = min(8, os.cpu_count() or 1)
-    if len(jobs) < PARALLEL_FROM or workers == 1:
-        yield from map(function, jobs)
-        return
-    with ProcessPoolExecutor(workers, initializer=_die_with_parent, initargs=(os.getpid(),)) as pool:
-        yield from pool.map(function, jobs, chunksize=64)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Without this, workers wait for ever when the verb is killed."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _refused(name: str, error: DataError) -> Rejected:
+    return Rejected(noun="dicom_file", id=name, reason=error.reason, detail=error.detail)
 
 
 def studies_of(instances: Sequence[Instance]) -> dict[str, list[Instance]]:

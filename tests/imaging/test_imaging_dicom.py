@@ -133,18 +133,18 @@ def test_a_panic_of_a_decoder_becomes_a_reason(monkeypatch):
     class PanicException(BaseException):
         """As pyo3 raises it: no Exception (SAFETY.md, F5)."""
 
-    def panic(self):
+    def panic(*_, **__):
         raise PanicException("index out of bounds")
 
-    monkeypatch.setattr(Dataset, "pixel_array", property(panic))
+    monkeypatch.setattr(decode, "pixel_array", panic)
     refused("pixel_data_unreadable", made(FLAT))
 
 
 def test_keyboard_interrupt_is_not_swallowed(monkeypatch):
-    def stop(self):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Dataset, "pixel_array", property(stop))
+    monkeypatch.setattr(decode, "pixel_array", stop)
     with pytest.raises(KeyboardInterrupt):
         read_series([made(FLAT)])
 
@@ -205,7 +205,11 @@ def test_signed_values_and_unused_bits():
     hu = read_series([made(signed & 0x0FFF, BitsStored=12, HighBit=11, RescaleIntercept=0)])
     assert (hu.array[0] == signed).all()
     overlaid = np.array([[100 | 0xF000, 200]], np.uint16)  # an overlay in the bits above 12
-    assert read_series([made(overlaid, BitsStored=12, HighBit=11)]).array.tolist() == [[[-924, -824]]]
+    refused("bits_beyond_stored", made(overlaid, BitsStored=12, HighBit=11))
+    with_overlay = dataset(overlaid, BitsStored=12, HighBit=11)
+    with_overlay.add_new(0x60000100, "US", 16)
+    with_overlay.add_new(0x60000102, "US", 12)
+    assert read_series([to_bytes(with_overlay)]).array.tolist() == [[[-924, -824]]]
     radiograph = read_series([made(np.array([[-5, 5]], np.int16), "CR")]).array
     assert radiograph.tolist() == [[[32763, 32773]]]
 

@@ -33,7 +33,7 @@ def test_reports_and_studies_find_their_visits(hospital):
     assert [c.encounter_class for c in cases.values()] == ["AMB", "IMP", "AMB"]
     assert [(r.kind, r.joined_by, r.study_uid) for r in first.records] == [
         ("radiology_report", "accession_number", "1.1"),
-        ("outpatient_record", None, None),
+        ("outpatient_record", "visit_number", None),
     ]
     by_date = [r for r in second.records if r.study_uid]
     assert [(r.joined_by, r.study_uid) for r in by_date] == [("patient_and_date", "1.2")]
@@ -110,7 +110,7 @@ def test_the_same_hospital_elsewhere_gives_the_same_cases(hospital, tmp_path_fac
 
 def test_many_processes_find_what_one_finds(hospital, monkeypatch):
     alone = scan.scan(str(hospital / "pacs"), hospital)
-    monkeypatch.setattr(scan, "PARALLEL_FROM", 1)
+    monkeypatch.setattr(scan, "FILES_A_PROCESS", 1)
     assert scan.scan(str(hospital / "pacs"), hospital) == alone and len(alone) == 6
 
 
@@ -198,7 +198,7 @@ def test_a_study_without_report_joins_by_time_or_stands_alone(hospital):
         ({"dicom_dir": "nowhere"}, "no DICOM folder"),
         ({"exports_dir": "nowhere"}, "no exports folder"),
         ({"bench_patients": "nowhere"}, "no file of benchmark patients"),
-        ({"colour": 1}, "unknown key; known here: bench_patients, dicom_dir"),
+        ({"colour": 1}, "unknown key; known here: bench_patients, database, dicom_dir"),
         ({"tables": []}, "tables"),
         ({"tables": [OUTPATIENT | {"columns": {"门诊号": "number"}}]}, "no field number; there are"),
         ({"tables": [OUTPATIENT | {"columns": {"门诊号": "patient_id"}}]}, "needs a column for authored_on"),
