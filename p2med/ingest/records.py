@@ -1,7 +1,8 @@
 """The hospital's tables -> checked rows; a row that cannot be used is refused by name, never guessed at."""
 
+import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,9 @@ from pydantic import field_validator, model_validator
 from p2med.errors import DataError
 from p2med.ingest.dates import read_date
 from p2med.ingest.emr import Row, read_table
+from p2med.ingest.identity import canonical_id
 from p2med.ingest.link import TextRow
+from p2med.ingest.sections import split
 from p2med.schema.base import Frozen
 from p2med.schema.case import Sex
 from p2med.schema.terms import RecordKind, Section
@@ -23,7 +26,7 @@ PATIENT_FIELDS = (
 )  # fmt: skip
 RECORD_FIELDS = (
     "patient_id", "patient_name", "visit_number", "authored_on", "doctor_name", "accession_number",
-    "modality",
+    "modality", "study_uid", "text",
 )  # fmt: skip
 IDENTITY = {
     "patient_name": "names", "guardian_name": "names", "doctor_name": "names", "patient_id": "ids",
@@ -45,11 +48,21 @@ Kind = Literal[
 
 
 class TableOptions(Frozen):
-    """One export: its file inside `exports_dir`, what its rows are, and heading -> field."""
+    """One export or query, what its rows are, and heading -> field."""
 
-    file: str
+    file: str = ""
+    """Inside `exports_dir`."""
+    query: str = ""
+    """Instead of a file: a table or view of `database`, or a SELECT."""
     kind: Kind
     columns: dict[str, str]
+    headings: dict[str, Section] = {}
+    """Further headings of the column `text`, and the section that each begins."""
+
+    @property
+    def label(self) -> str:
+        """How rejected rows name this table."""
+        return self.file or self.query.split("\n")[0][:60]
 
     @field_validator("columns")
     @classmethod
@@ -61,16 +74,16 @@ class TableOptions(Frozen):
 
     @model_validator(mode="after")
     def _maps_known_fields(self) -> "TableOptions":
+        if bool(self.file) == bool(self.query):
+            raise ValueError("a table has either a `file` or a `query`")
         known = PATIENT_FIELDS if self.kind == "patient" else (*RECORD_FIELDS, *(s.value for s in Section))
         unknown = [f for f in self.columns.values() if f not in known]
         if unknown:
-            raise ValueError(f"{self.file}: no field {', '.join(unknown)}; there are: {', '.join(known)}")
+            raise ValueError(f"{self.label}: no field {', '.join(unknown)}; there are: {', '.join(known)}")
         needed = ["patient_id"] if self.kind == "patient" else ["patient_id", "authored_on"]
-        if self.kind not in ("patient", "radiology_report"):
-            needed.append("visit_number")
         missing = [f for f in needed if f not in self.columns.values()]
         if missing:
-            raise ValueError(f"{self.file}: a {self.kind} table needs a column for {', '.join(missing)}")
+            raise ValueError(f"{self.label}: a {self.kind} table needs a column for {', '.join(missing)}")
         return self
 
 
@@ -109,7 +122,23 @@ class Tables:
         self.rejected.append(Rejected(noun="record_row", id=where, reason=reason, detail=detail))
 
 
-def read_tables(tables: Sequence[TableOptions], folder: Path) -> Tables:
+Reader = Callable[[TableOptions], list[Row]]
+
+
+def reader(folder: Path, database: str | None, root: Path) -> Reader:
+    """Reads the rows of a table, from its file in `folder` or by its query in `database`."""
+
+    def rows(table: TableOptions) -> list[Row]:
+        if table.file:
+            return read_table(folder / table.file, table.columns)
+        # SQLAlchemy is an extra: it is imported when a recipe asks for it.
+        sql = importlib.import_module("p2med.ingest.sql")
+        return sql.read_query(database, table.query, table.columns, root)
+
+    return rows
+
+
+def read_tables(tables: Sequence[TableOptions], rows_of: Reader) -> Tables:
     """Read every table, patients first.
 
     Raises:
@@ -119,35 +148,35 @@ def read_tables(tables: Sequence[TableOptions], folder: Path) -> Tables:
     found = Tables()
     has_patients = any(t.kind == "patient" for t in tables)
     for n, table in sorted(enumerate(tables), key=lambda nt: (nt[1].kind != "patient", nt[0])):
-        for row in _usable(table, folder, found):
+        for row in _usable(table, rows_of, found):
             try:
                 if table.kind == "patient":
                     _take_patient(row, found)
                 else:
                     record = _record(row, table, n, has_patients, found)
                     found.rows.append(record)
-                    found.where[record.record_id] = f"{table.file}:{row.number}"
+                    found.where[record.record_id] = f"{table.label}:{row.number}"
             except DataError as error:
-                found.refuse(f"{table.file}:{row.number}", error.reason, error.detail)
+                found.refuse(f"{table.label}:{row.number}", error.reason, error.detail)
     return found
 
 
-def _usable(table: TableOptions, folder: Path, found: Tables) -> Iterator[Row]:
+def _usable(table: TableOptions, rows_of: Reader, found: Tables) -> Iterator[Row]:
     seen: set[tuple[str, ...]] = set()
-    for row in read_table(folder / table.file, table.columns):
+    for row in rows_of(table):
         found.entered += 1
         key = tuple(row.values.values())
         if row.fault is not None:
-            found.refuse(f"{table.file}:{row.number}", row.fault)
+            found.refuse(f"{table.label}:{row.number}", row.fault)
         elif key in seen:
-            found.refuse(f"{table.file}:{row.number}", "duplicate_row")
+            found.refuse(f"{table.label}:{row.number}", "duplicate_row")
         else:
             seen.add(key)
             yield row
 
 
 def _take_patient(row: Row, found: Tables) -> None:
-    patient_id = row.values["patient_id"]
+    patient_id = canonical_id(row.values["patient_id"])
     if not patient_id:
         raise DataError("patient_id_missing")
     birth_date = read_date(row.values.get("birth_date", ""))
@@ -163,25 +192,31 @@ def _take_patient(row: Row, found: Tables) -> None:
 
 
 def _record(row: Row, table: TableOptions, number: int, has_patients: bool, found: Tables) -> TextRow:
-    patient_id, visit_number = row.values["patient_id"], row.values.get("visit_number", "")
+    patient_id, visit_number = (canonical_id(row.values.get(k, "")) for k in ("patient_id", "visit_number"))
     if not patient_id:
         raise DataError("patient_id_missing")
     if has_patients and not (patient_id in found.people and found.people[patient_id].registered):
         # Whose name and guardians are unknown cannot be searched for by deid.
         raise DataError("patient_unknown", "the patient table does not list this row's patient")
-    if not visit_number and table.kind != "radiology_report":
+    if not visit_number and "visit_number" in row.values and table.kind != "radiology_report":
         raise DataError("visit_number_missing")
     found.people.setdefault(patient_id, Person()).learn(row)
+    kind = RecordKind(table.kind)
     sections = {s: row.values[s.value] for s in Section if row.values.get(s.value)}
+    if text := row.values.get("text"):
+        sections = split(text, kind, table.headings) | sections
+        if not sections:
+            raise DataError("no_headings", "the text has no heading of its kind")
     if not sections:
         raise DataError("empty_record")
     return TextRow(
         record_id=f"{table.kind}/{number}/{row.number}",
-        kind=RecordKind(table.kind),
+        kind=kind,
         patient_id=patient_id,
         visit_number=visit_number,
         authored_on=read_date(row.values["authored_on"]),
         sections=sections,
-        accession_number=row.values.get("accession_number", ""),
+        accession_number=canonical_id(row.values.get("accession_number", "")),
         examination=row.values.get("modality", ""),
+        study_uid=row.values.get("study_uid", ""),
     )

@@ -49,6 +49,8 @@ class IdentifiedStudy(Frozen):
     study_date: date | None = None
     modality: Modality
     series: tuple[IdentifiedSeries, ...]
+    joined_by: str | None = None
+    """The rule that joined it to its visit (ingest/link.py)."""
 
 
 class IdentifiedRecord(Frozen):
@@ -58,7 +60,7 @@ class IdentifiedRecord(Frozen):
     sections: dict[Section, str]
     study_uid: str | None = None
     joined_by: str | None = None
-    """The rule that joined a report to its study: accession_number, patient_and_date, given."""
+    """The rule that joined a report to its study, a record to its visit (ingest/link.py), or `given`."""
 
 
 class IdentifiedCase(Frozen):
