@@ -37,6 +37,16 @@ class Recipe(Frozen):
     bench: BenchConfig | None = None
     serve: ServeConfig = ServeConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_with_its_own_tokenizer(cls, raw: Any) -> Any:
+        """A record is as long as the model will read it: `curate` counts with the model's tokenizer file."""
+        curate, model = (raw.get(k) for k in ("curate", "model")) if isinstance(raw, dict) else (None, None)
+        tokenizer = model.get("tokenizer") if isinstance(model, dict) else None
+        if isinstance(tokenizer, dict) and tokenizer.get("kind") == "file" and isinstance(curate, dict):
+            return {**raw, "curate": {"tokenizer": tokenizer.get("path"), **curate}}
+        return raw
+
     @model_validator(mode="after")
     def _is_whole(self):
         if not self.name.replace("_", "").replace("-", "").isalnum():

@@ -17,7 +17,8 @@ _SENTENCE_END = "。；;！!\n"
 # First match wins where two overlap, so the precise pattern stands before the general one.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("心包积液", r"心包腔?内?(?:[^。；，]{0,4}积液|见[^。；，]{0,6}低密度影|见[^。；，]{0,6}液性)"),
-    ("胸腔积液", r"(?:胸膜?腔|叶间裂)[^。；，]{0,9}?(?:积液|液性|(?:弧形|带状|新月形)[^。；，]{0,4}密度影)"),
+    ("胸腔积液", r"(?:胸膜?腔|叶间裂)[^。；，]{0,9}?(?:积液|液性|水样)"),
+    ("胸腔积液", r"(?:胸膜?腔|叶间裂)[^。；，]{0,9}?(?:弧形|带状|新月形)[^。；，]{0,4}(?:密度|致密)影"),
     ("胸腔积液", r"胸腔积液|胸水|液胸|肋膈角[^。；，]{0,4}(?:变钝|消失)"),
     ("气胸", r"气胸|胸腔[^。；，]{0,6}(?:气体密度|游离气体|无肺纹理)"),
     ("支气管充气征", r"支气管(?:充气征|气象|含气征)|(?:含气|充气|空气)支气管"),
@@ -62,6 +63,15 @@ class Finding:
     zones: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What one clause says of one finding."""
+
+    finding: Finding
+    denied: bool
+    clause: str
+
+
 def extract_findings(text: str) -> tuple[str, ...]:
     """Affirmed findings as comparable words, sorted: `name:side` and `name:side+zone`, or only `name`."""
     words: set[str] = set()
@@ -74,31 +84,39 @@ def extract_findings(text: str) -> tuple[str, ...]:
 
 
 def read_findings(text: str) -> list[Finding]:
-    """Affirmed findings in reading order. A clause that names no place is about the place named before it."""
-    found: list[Finding] = []
+    """Affirmed findings in reading order."""
+    return [s.finding for s in read_statements(text) if not s.denied]
+
+
+def read_statements(text: str) -> list[Statement]:
+    """Affirmed and denied findings in reading order.
+
+    A clause that names no place is about the place named before it in the sentence.
+    """
+    found: list[Statement] = []
     last_sites: list[re.Match[str]] = []
     for clause in _CLAUSE.finditer(text):
         if clause.start() and text[clause.start() - 1] in _SENTENCE_END:
             last_sites = []
         words = clause.group()
         sites = list(_SITE.finditer(words))
-        for name, start in _mentions(words):
-            if _is_negated(words[:start]):
-                continue
+        for name, start, end in _mentions(words):
             before = [s for s in sites if s.start() < start]
-            found.append(_placed(name, before or sites or last_sites))
+            finding = _placed(name, before or sites or last_sites)
+            denied = _is_negated(words[:start]) or bool(_NEGATED.search(words, start, end))
+            found.append(Statement(finding, denied, words))
         last_sites = sites or last_sites
     return found
 
 
-def _mentions(clause: str) -> list[tuple[str, int]]:
-    """Name and place of each finding named in a clause; a stretch of text is one finding only."""
+def _mentions(clause: str) -> list[tuple[str, int, int]]:
+    """Name, start and end of each finding named in a clause; a stretch of text is one finding only."""
     taken: list[tuple[int, int, str]] = []
     for name, pattern in _COMPILED:
         for m in pattern.finditer(clause):
             if all(m.end() <= start or m.start() >= end for start, end, _ in taken):
                 taken.append((m.start(), m.end(), name))
-    return [(name, start) for start, _, name in sorted(taken)]
+    return [(name, start, end) for start, end, name in sorted(taken)]
 
 
 def _is_negated(before: str) -> bool:

@@ -60,7 +60,7 @@ class LeakConfig(Frozen):
     template_share: float = Field(0.8, gt=0, le=1)
     """Share of a held-out report's sentences that one training report must have to be of its template."""
     max_template_rate: float = Field(1.0, ge=0, le=1)
-    """At most this share of the held-out reports may have the template of a training report. 1: only counted,
+    """At most this share of the benchmark's reports may have the template of a training one. 1: only counted,
     because reports of normal films are made from a few templates in most hospitals."""
 
     def as_dedup(self, dedup: DedupConfig) -> DedupConfig:
@@ -68,12 +68,18 @@ class LeakConfig(Frozen):
         return dedup.model_copy(update={"min_jaccard": self.min_jaccard, "verify": True})
 
 
+FilterName = Literal["side", "negation", "sex", "age", "pairing"]
+"""The filters of filters.py, beside missing sections and length, which always count."""
+
+
 class CurateConfig(Frozen):
     image: ImageSpec = ImageSpec()
     ct: CtConfig = CtConfig()
     max_tokens: int = Field(4000, ge=1)  # Sec. V-C.1
     tokenizer: str | None = None
-    """A sentencepiece tokenizer.model to count with; None: one character is one token."""
+    """A sentencepiece tokenizer.model to count with; None: that of `model.tokenizer` where it is a file. A
+    tokenizer that is still to be trained cannot count: then one character is one token."""
+    filters: tuple[FilterName, ...] = ("side", "negation", "sex", "age", "pairing")
     dedup: DedupConfig | None = DedupConfig()
     split: SplitConfig = SplitConfig()
     leaks: LeakConfig = LeakConfig()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from p2med.curate.config import CurateConfig, DedupConfig
 from p2med.curate.duplicates import OutpatientTexts, Pair
+from p2med.curate.filters import conflict_of, subject_of
 from p2med.curate.leaks import TRACE_COLUMNS, Trace, gate, trace_of
 from p2med.curate.pictures import fingerprints
 from p2med.curate.records import CountTokens, Fault, fault_of
@@ -41,10 +42,10 @@ class Survey:
         self._tokens: dict[str, list[int]] = {}
         self.pairs: list[Pair] = []
         outpatient = OutpatientTexts()
-        for row in _rows(paths, ["case_id", "patient", "records"]):
+        for row in _rows(paths, ["case_id", "patient", "records", "studies"]):
             for record in row["records"]:
                 key = (row["case_id"], record["record_id"])
-                if self._passes(key, record, config, count) and config.dedup is not None:
+                if self._passes(key, record, row, config, count) and config.dedup is not None:
                     if record["kind"] == RecordKind.OUTPATIENT_RECORD:
                         split = self.split_of[row["patient"]["patient_key"]]
                         outpatient.add(key, record["sections"], split)
@@ -65,11 +66,17 @@ class Survey:
         return self._by_case.get(case_id, [])
 
     def _passes(
-        self, key: tuple[str, str], record: dict[str, Any], config: CurateConfig, count: CountTokens
+        self,
+        key: tuple[str, str],
+        record: dict[str, Any],
+        case: dict[str, Any],
+        config: CurateConfig,
+        count: CountTokens,
     ) -> bool:
         tokens = sum(count(text) for text in record["sections"].values())
         self._tokens.setdefault(record["kind"], []).append(tokens)
         fault = fault_of(RecordKind(record["kind"]), record["sections"], tokens, config.max_tokens)
+        fault = fault or conflict_of(subject_of(record, case), config.filters)
         if fault is not None:
             self.faults[key] = fault
         return fault is None
