@@ -2,6 +2,7 @@
 
 p2med deid recipes/demo.yaml             the verb, as in `p2med run`
 p2med deid folder IN OUT --key FILE      a folder of DICOM
+p2med deid text --key FILE               notes as JSON lines
 
 A module named in MODULES offers one function `command`, which typer turns into the command; it is imported
 when it runs.
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 
 MODULES = {
     "folder": "p2med.deid.folder_command",
+    "text": "p2med.deid.text_command",
 }
 
 
