@@ -8,7 +8,7 @@ from pathlib import Path
 from p2med.deid.clean_pixels import read_clean
 from p2med.deid.dicom_out import Person
 from p2med.deid.dicom_pixels import BurnedIn
-from p2med.deid.header import spacing_mm, technical_facts
+from p2med.deid.header import spacing_mm, technical_facts, view_position
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.deid.text import Known, scrub
 from p2med.errors import DataError, PhiError
@@ -133,8 +133,8 @@ class Cleaner:
         write_volume(resolve(path, self.root), pixels.array)
         depth, height, width = pixels.array.shape
         facts = technical_facts(header)
-        if series.view_position and not facts.get("view_position"):
-            facts |= {"view_position": series.view_position}
+        if not facts.get("view_position"):
+            facts |= {"view_position": view_position(series.view_position)}
         if series.contrast is not None:
             facts["contrast"] = series.contrast
         return Series(
