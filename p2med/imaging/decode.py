@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from p2med.errors import DataError
 from p2med.imaging.codestream import check_frame
-from p2med.imaging.header import Header
+from p2med.imaging.header import ENHANCED_CT, Header
 from p2med.imaging.lut import has_table, through_table
 
 AIR_HU = -1024
@@ -51,11 +51,18 @@ def decode_ct(dataset: Dataset, frames: Sequence[Header], blob_hint: bytes = b""
     for n, header in enumerate(frames):
         if header.rescale is None or header.rescale[0] == 0:
             raise DataError("no_hounsfield_units", "RescaleIntercept is missing or RescaleSlope is 0")
-        if header.rescale_type not in (None, "HU"):
+        if not _in_hounsfield(header):
             raise DataError("no_hounsfield_units", "RescaleType says that the values are something else")
         values, padded = _meaningful(dataset, raw[n], header)
         hu[n] = _hounsfield(values, padded, *header.rescale)
     return hu
+
+
+def _in_hounsfield(header: Header) -> bool:
+    """False for a map of something else; US (unspecified) is what GDCM writes when it copies a slice."""
+    if header.rescale_type == "US":
+        return header.sop_class_uid != ENHANCED_CT and "DERIVED" not in header.image_type
+    return header.rescale_type in (None, "HU")
 
 
 def _hounsfield(values: np.ndarray, padded: np.ndarray | None, slope: float, intercept: float) -> np.ndarray:

@@ -14,6 +14,7 @@ MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
 MAX_INFLATED = 256 * 1024**2
 DEFLATED = b"1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = b"1.2.840.10008.1.2.2"
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
@@ -32,7 +33,8 @@ def check_structure(data: Buffer, pixels: bool = True) -> None:
 
     Raises:
       DataError: `nested_too_deep`, `length_beyond_file`, `pixel_data_truncated`, `too_many_elements`,
-        `decompression_bomb`, `dicom_unreadable` (a deflated file that does not inflate).
+        `decompression_bomb`, `transfer_syntax_contradicts_data`, `dicom_unreadable` (a deflated
+        file that does not inflate).
     """
     start, syntax = _file_meta(data, 132 if data[128:132] == b"DICM" else 0)
     if syntax == DEFLATED:
@@ -41,6 +43,10 @@ def check_structure(data: Buffer, pixels: bool = True) -> None:
     if len(head) == 8:
         # What the first element looks like decides, as in pydicom; a file's syntax is often wrong about it.
         order = ">" if head[0] == 0 and head[1] != 0 else "<"
+        if syntax and (syntax == BIG_ENDIAN) != (order == ">"):
+            raise DataError(
+                "transfer_syntax_contradicts_data", "the bytes of its numbers stand the other way"
+            )
         _Walk(data, order, pixels).run(start, b"AA" <= head[4:6] <= b"ZZ")
 
 

@@ -14,7 +14,7 @@ from p2med.errors import DataError, QuarantineError
 from p2med.guard import Guard
 from p2med.imaging.dicom import read_series
 from p2med.imaging.source import read_bytes
-from p2med.ingest.header import Instance
+from p2med.ingest.header import Instance, read_instance
 from p2med.ingest.scan import scan
 
 FILM = np.arange(64, dtype=np.uint16).reshape(8, 8)
@@ -103,8 +103,6 @@ def test_a_reader_that_breaks_is_a_verdict_of_one_file(tmp_path, monkeypatch):
 
 
 def _breaks_on(name, job):
-    from p2med.ingest.header import read_instance
-
     if job[2] == name:
         os.abort()
     return read_instance(job[0], job[1])
