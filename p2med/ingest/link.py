@@ -217,7 +217,7 @@ def visits_of(rows: Iterable[TextRow], stay_days: int = 60) -> Visits:
         own = [v for v in visits.of_patient.get(row.patient_id, ()) if v.encounter_class == kind]
         same = [v for v in own if v.start == row.authored_on]
         if row.kind in opening and not same:
-            visits.add(row, f"date/{row.authored_on}", "own_visit")
+            visits.add(row, f"{kind}/{row.authored_on}", "own_visit")
         elif len(same) == 1:
             visits.add(row, same[0].visit_number, "patient_and_date")
         else:

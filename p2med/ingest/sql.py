@@ -21,6 +21,10 @@ from p2med.ingest.emr import Row, require_columns
 from p2med.store import resolve
 
 BATCH = 5000
+ENCODINGS = (None, "UTF8", "GB18030")
+"""Of a client; None: what the database says of itself."""
+BAD_ENCODING = "22021"
+"""SQLSTATE character_not_in_repertoire."""
 
 
 def read_query(database: str, query: str, columns: Mapping[str, str], root: Path) -> list[Row]:
@@ -36,16 +40,27 @@ def read_query(database: str, query: str, columns: Mapping[str, str], root: Path
       RecipeError: no such database, table or column, or a password in the URL.
       DataError: `database_unreadable`.
     """
-    with _connection(database, root) as connection:
+    for encoding in ENCODINGS:
+        try:
+            rows = _fetch(database, query, columns, root, encoding)
+            break
+        except (UnicodeDecodeError, TypeError):
+            # A database without an encoding (SQL_ASCII) sends bytes, which SQLAlchemy itself cannot take.
+            if encoding == ENCODINGS[-1]:
+                raise DataError("database_unreadable", "its text is neither UTF-8 nor GB18030") from None
+    places = {field: n for n, field in enumerate(columns.values())}
+    return [_row(number, values, places) for number, values in enumerate(sorted(rows), 1)]
+
+
+def _fetch(
+    database: str, query: str, columns: Mapping[str, str], root: Path, encoding: str | None
+) -> list[tuple[str, ...]]:
+    with _connection(database, root, encoding) as connection:
         result = connection.execution_options(stream_results=True).execute(_statement(query, columns))
         found = list(result.keys())
         require_columns("the query", columns, found)
-        places = {field: found.index(column) for column, field in columns.items()}
-        rows = []
-        for batch in result.partitions(BATCH):
-            rows += [tuple(text_of(r[n]) for n in places.values()) for r in batch]
-    rows.sort()
-    return [_row(number, values, places) for number, values in enumerate(rows, 1)]
+        order = [found.index(column) for column in columns]
+        return [tuple(text_of(r[n]) for n in order) for b in result.partitions(BATCH) for r in b]
 
 
 def tables_of(database: str, root: Path) -> Iterator[tuple[str, list[str], list[list[str]]]]:
@@ -73,11 +88,12 @@ def _statement(query: str, columns: Mapping[str, str]) -> sa.Executable:
 
 
 @contextmanager
-def _connection(database: str, root: Path) -> Iterator[sa.Connection]:
+def _connection(database: str, root: Path, encoding: str | None = None) -> Iterator[sa.Connection]:
     """A connection that cannot write, for one consistent look."""
     url, options = _url(database, root), {}
     if url.get_backend_name() == "postgresql":
         options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+        url = url.update_query_dict({"client_encoding": encoding} if encoding else {})
     engine = None
     try:
         engine = sa.create_engine(url)
@@ -111,12 +127,13 @@ def _url(database: str, root: Path) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
-def _refusal(error: SQLAlchemyError) -> DataError | RecipeError:
+def _refusal(error: SQLAlchemyError) -> Exception:
     """A database's own words may quote a patient's value; only those about names of tables are passed on."""
     original: Any = getattr(error, "orig", None)
-    words = str(original or "").split("\n")[0]
-    if words.startswith("no such") or str(getattr(original, "sqlstate", "") or "").startswith("42"):
+    words, state = str(original or "").split("\n")[0], str(getattr(original, "sqlstate", "") or "")
+    if state == BAD_ENCODING:
+        return TypeError(state)  # read_query tries the next encoding
+    if words.startswith(("no such", "near ")) or state.startswith("42"):
         return RecipeError(f"database: {words}")
-    return DataError(
-        "database_unreadable", f"{type(original or error).__name__}; is the URL right, may we read?"
-    )
+    why = type(original or error).__name__
+    return DataError("database_unreadable", f"{why}; is the URL right, and may this account read?")

@@ -22,7 +22,7 @@ def table(tmp_path, content: bytes, name="t.csv", columns=COLUMNS):
     return read_table(path, columns)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"])
 def test_a_csv_is_read_in_every_usual_encoding(tmp_path, encoding):
     rows = [["1", "咳嗽4天\n发热，“高”"], ["2", 'a "quoted", word']]
     found = table(tmp_path, csv_bytes(HEADINGS, rows, encoding))
@@ -50,6 +50,49 @@ def test_excel_and_json_lines_are_read(tmp_path):
     found = table(tmp_path, lines, "t.jsonl")
     assert [r.fault for r in found] == [None, None, "bad_json", "truncated_row"]
     assert found[1].values == {"visit_number": "2", "chief_complaint": ""}
+
+
+def test_parquet_is_read_with_its_types(tmp_path):
+    day = datetime(2022, 10, 29, 8, 30)
+    columns = {"门诊号": "visit_number", "日期": "authored_on", "电话": "phone", "体温": "address"}
+    frame = pl.DataFrame(
+        {
+            "门诊号": ["1", None],
+            "日期": [day, None],
+            "电话": [13900000001, None],
+            "体温": [38.5, 39.0],
+            "x": [1, 2],
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    rows = read_table(tmp_path / "t.parquet", columns)
+    assert [list(r.values.values()) for r in rows] == [
+        ["1", "2022-10-29 08:30:00", "13900000001", "38.5"],
+        ["", "", "", "39"],
+    ]
+    with pytest.raises(RecipeError, match="has no column 主诉"):
+        read_table(tmp_path / "t.parquet", COLUMNS)
+
+
+def test_headings_below_a_title_are_found(tmp_path):
+    text = '阳光儿童医院,\n"门诊登记表","2022年"\n门诊号,主诉\n1,咳嗽\n'
+    rows = table(tmp_path, text.encode("gb18030"))
+    assert [(r.number, r.values) for r in rows] == [(4, {"visit_number": "1", "chief_complaint": "咳嗽"})]
+
+
+def test_a_few_lost_characters_cost_their_rows_alone(tmp_path):
+    rows = [[str(n), "咳嗽四天发热一天伴气促" * 3] for n in range(150)]
+    for encoding in ("utf-8", "gb18030"):
+        content = csv_bytes(HEADINGS, rows, encoding)
+        middle = content.index("气促".encode(encoding), len(content) // 2)
+        found = table(tmp_path, content[:middle] + b"\xff\xff" + content[middle + 2 :])
+        faults = [r.fault for r in found if r.fault]
+        assert len(found) == 150 and faults == ["characters_lost"], encoding
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="two columns 主诉"):
+        table(tmp_path, "门诊号,主诉,主诉\n1,a,b\n".encode())
 
 
 def test_a_truncated_csv_loses_one_row_by_name(tmp_path):
