@@ -47,7 +47,9 @@ def edited(text: str, jaccard: float, rng: np.random.Generator) -> str:
     return "".join(changed.tolist())
 
 
-def batches(count: int, seed: int = 0) -> Iterator[pa.RecordBatch]:
+def batches(
+    count: int, seed: int = 0, copies: float = COPIES, lowest: float = 0.6
+) -> Iterator[pa.RecordBatch]:
     """Batches of (id, text, diseases); a copy has its original in the same batch, as visits of a week do."""
     rng = np.random.default_rng(seed)
     stock = [sentence(rng) for _ in range(STOCK)]
@@ -58,8 +60,8 @@ def batches(count: int, seed: int = 0) -> Iterator[pa.RecordBatch]:
         lengths = np.clip(rng.lognormal(5.78, 0.5, size), 80, 1500)
         used = 0
         for n in range(size):
-            if texts and rng.random() < COPIES:
-                texts.append(edited(texts[rng.integers(n)], rng.uniform(0.6, 1), rng))
+            if texts and rng.random() < copies:
+                texts.append(edited(texts[rng.integers(n)], rng.uniform(lowest, 1), rng))
                 continue
             parts, long = [], 0
             while long < lengths[n]:
