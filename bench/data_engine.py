@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "curate"))
-from planted_leaks import hospital, plant  # noqa: E402
+from planted_leaks import hospital, plant
 
-from p2med.curate.config import DedupConfig, LeakConfig  # noqa: E402
-from p2med.curate.leaks import KINDS, find_leaks  # noqa: E402
+from p2med.curate.config import DedupConfig, LeakConfig
+from p2med.curate.leaks import KINDS, find_leaks
 
 
 def leaks(cases: int, each: int) -> None:

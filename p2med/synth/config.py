@@ -20,5 +20,9 @@ class SynthConfig(Frozen):
     """Share of the patients written by the unseen template family and listed in bench_patients.txt."""
     burned_in_share: float = Field(0.02, ge=0, le=1)
     """Share of the films with name, number and date drawn into the pixels."""
+    paper_scale: bool = False
+    """The paper's counts as text, as a finished 2_deid folder (paper.py); the fields above do not count."""
+    share: float = Field(1.0, gt=0, le=4)
+    """Of the paper's counts; with paper_scale."""
     seed: int = 7
     workers: int = Field(0, ge=0, description="processes; 0: one for each core; never changes the bytes")
