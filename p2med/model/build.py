@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PretrainedConfig
+from transformers import LlamaConfig, PretrainedConfig
 
 from p2med.errors import ModelError
 from p2med.imaging.spec import ImageSpec
-from p2med.model import packed
-from p2med.model.config import ModelSection, PartConfig
+from p2med.model.config import ModelSection, PartConfig, TokenizerConfig
+from p2med.model.llm_folder import read_llm, read_shape, read_tokenizer
 from p2med.model.processor import P2MedProcessor
 from p2med.model.shape import P2MedConfig, plugin
 from p2med.model.tokenizer import open_tokenizer, train_tokenizer
@@ -23,10 +23,13 @@ def part_options(part: PartConfig | None) -> dict[str, Any] | None:
 
 
 def build_tokenizer(section: ModelSection, texts: Iterable[str]) -> bytes:
-    """The bytes of the tokenizer.model: learned on `texts`, or the recipe's file."""
-    if section.tokenizer.kind == "train":
-        return train_tokenizer(texts, section.tokenizer.vocab_size)
-    path = Path(section.tokenizer.path or "").expanduser()
+    """The bytes of the tokenizer: learned on `texts`, the recipe's file or the pretrained folder's."""
+    wanted = section.tokenizer or TokenizerConfig()
+    if section.llm.weights and section.tokenizer is None:
+        return read_tokenizer(_folder(section.llm.weights, "llm"))
+    if wanted.kind == "train":
+        return train_tokenizer(texts, wanted.vocab_size)
+    path = Path(wanted.path or "").expanduser()
     try:
         return path.read_bytes()
     except OSError:
@@ -41,17 +44,15 @@ def build(
     shape = model_shape(section, image, vocab_size=len(tokenizer))
     shape.image_token_id = tokenizer.convert_tokens_to_ids("<image>")
     _name_special_tokens(shape, tokenizer)
+    language_model = None
+    if section.llm.weights:
+        folder = _folder(section.llm.weights, "llm")
+        language_model = read_llm(folder, len(tokenizer), getattr(torch, section.llm.dtype))
     torch.manual_seed(section.seed)
-    model = P2MedForConditionalGeneration(shape)
+    model = P2MedForConditionalGeneration(shape, language_model)
     if section.encoder and section.encoder.weights:
         module, _ = plugin("encoder", shape.encoder)
         module.read_weights(model.encoder, _folder(section.encoder.weights, "encoder"))
-    if section.llm.weights:
-        pretrained = AutoModelForCausalLM.from_pretrained(
-            _folder(section.llm.weights, "llm"), dtype=torch.float32, attn_implementation=packed.NAME
-        )
-        pretrained.resize_token_embeddings(len(tokenizer))
-        model.language_model = pretrained
     patches = model.encoder.patches if model.encoder is not None else 0
     return model, P2MedProcessor(tokenizer, connector=shape.connector, patches=patches)
 
@@ -79,10 +80,10 @@ def model_shape(section: ModelSection, image: ImageSpec, vocab_size: int) -> P2M
 def _text_shape(section: ModelSection, vocab_size: int) -> PretrainedConfig:
     llm = section.llm
     if llm.weights:
-        shape = AutoConfig.from_pretrained(_folder(llm.weights, "llm"))
-        shape.vocab_size = vocab_size
+        shape = read_shape(_folder(llm.weights, "llm"))
+        shape.vocab_size = max(shape.vocab_size, vocab_size)
         return shape
-    return LlamaConfig(**llm.model_dump(exclude={"weights"}), vocab_size=vocab_size)
+    return LlamaConfig(**llm.model_dump(exclude={"weights", "dtype"}), vocab_size=vocab_size)
 
 
 def _name_special_tokens(shape: P2MedConfig, tokenizer: Any) -> None:
@@ -93,8 +94,8 @@ def _name_special_tokens(shape: P2MedConfig, tokenizer: Any) -> None:
 
 def _folder(path: str, part: str) -> Path:
     folder = Path(path).expanduser()
-    if not (folder / "config.json").exists():
-        raise ModelError(f"model.{part}.weights {folder}: no config.json there; name a Hugging Face folder")
+    if not folder.is_dir():
+        raise ModelError(f"model.{part}.weights {folder}: no such folder; name one with pretrained weights")
     return folder
 
 

@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from p2med.errors import ModelError, RecipeError
@@ -26,6 +24,7 @@ from p2med.model.build import P2MedForConditionalGeneration
 from p2med.model.processor import P2MedProcessor
 from p2med.model.shape import P2MedConfig
 from p2med.model.tokenizer import open_tokenizer
+from p2med.model.weights import TensorFiles, fill, fill_buffers, write_shards
 
 DIGESTS = "digests.json"
 STAGES = "stages.json"
@@ -62,7 +61,7 @@ def save_checkpoint(
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(temporary)
     processor.save_pretrained(temporary)
-    write_tensors(weights_of(model), temporary / "model.safetensors")
+    write_shards(weights_of(model), temporary)
     (temporary / "tokenizer.model").write_bytes(tokenizer_model)
     (temporary / "image_spec.json").write_text(_json(image_spec.model_dump(mode="json")), encoding="utf-8")
     (temporary / "stage.json").write_text(_json(stage), encoding="utf-8")
@@ -72,19 +71,6 @@ def save_checkpoint(
     replace_folder(temporary, folder)
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file.
-
-    Raises:
-      ModelError: the disk is full or refuses; safetensors hides the system's error in its own.
-    """
-    try:
-        save_file(dict(tensors), path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        words = str(error).splitlines()[0]
-        raise ModelError(f"{path} cannot be written ({words}); free some space and run it again") from None
-
-
 def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
     """Every tensor once: an output layer tied to the embeddings is left out."""
     found: dict[str, Tensor] = {}
@@ -92,7 +78,7 @@ def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
     for name, tensor in model.state_dict().items():
         if tensor.data_ptr() not in seen or tensor.numel() == 0:
             seen.add(tensor.data_ptr())
-            found[name] = tensor.detach().contiguous().cpu()
+            found[name] = tensor.detach()
     return found
 
 
@@ -109,42 +95,22 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         stage = json.loads((folder / "stage.json").read_bytes())
         tokenizer_model = (folder / "tokenizer.model").read_bytes()
         processor_config = json.loads((folder / "processor_config.json").read_bytes())
-        model = P2MedForConditionalGeneration(config)
+        with torch.device("meta"):
+            model = P2MedForConditionalGeneration(config)
     except FileNotFoundError as error:
         raise ModelError(f"{folder} lacks {Path(error.filename or '?').name}; train it again") from None
     except (ValueError, KeyError, OSError, ValidationError, RecipeError) as error:
         words = str(error).splitlines()[0]
         raise ModelError(f"{folder} is no checkpoint of this version: {words}") from None
-    load_weights(model, folder / "model.safetensors")
+    files = TensorFiles(folder)
+    fill(model, files, files.shapes, folder, dtype=None)
+    fill_buffers(model)
     processor = P2MedProcessor(
         open_tokenizer(tokenizer_model),
         connector=processor_config.get("connector"),
         patches=processor_config.get("patches", 0),
     )
     return Checkpoint(folder, model, processor, tokenizer_model, image_spec, stage)
-
-
-def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Fill a model; every tensor must be there with its shape, and no other.
-
-    Raises:
-      ModelError: names the first tensor that does not fit.
-    """
-    try:
-        found = load_file(path)
-    except (SafetensorError, OSError):
-        raise ModelError(f"{path} is cut short or is no safetensors file; train it again") from None
-    wanted = weights_of(model)
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    if missing:
-        raise ModelError(f"{path} lacks the tensor {missing[0]} (and {len(missing) - 1} more)")
-    if unknown:
-        raise ModelError(f"{path} has a tensor that this model lacks: {unknown[0]} (of {len(unknown)})")
-    for name, tensor in found.items():
-        if tensor.shape != wanted[name].shape:
-            have, want = tuple(tensor.shape), tuple(wanted[name].shape)
-            raise ModelError(f"{path}: tensor {name} is {have}, this model needs {want}")
-    model.load_state_dict(found, strict=False)
 
 
 def resolve_checkpoint(path: Path) -> Path:

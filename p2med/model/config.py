@@ -31,9 +31,11 @@ class TokenizerConfig(Frozen):
 
 
 class LlmConfig(Frozen):
-    """A Hugging Face causal language model, by folder or by shape (LLaMA)."""
+    """A Hugging Face causal language model, by folder (llm_folder.py says which) or by shape (LLaMA)."""
 
     weights: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of pretrained weights in memory and in checkpoints; what learns in them learns in it, too."""
     hidden_size: int = Field(4096, ge=8)
     intermediate_size: int = Field(11008, ge=8)
     num_hidden_layers: int = Field(32, ge=1)
@@ -50,5 +52,12 @@ class ModelSection(Frozen):
     connector: PartConfig | None = PartConfig(kind="perceiver")
     llm: LlmConfig = LlmConfig()
     adapter: PartConfig | None = PartConfig(kind="lora")
-    tokenizer: TokenizerConfig = TokenizerConfig()
+    tokenizer: TokenizerConfig | None = None
+    """None: a pretrained language model's own; without one, one that is learned on the training text."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_tokenizer(self):
+        if self.tokenizer and self.tokenizer.kind == "train" and self.llm.weights:
+            raise ValueError("a pretrained language model brings its tokenizer; leave `tokenizer` out")
+        return self

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from p2med.model.shape import P2MedConfig, plugin
-from p2med.model.tokenizer import IMAGE_TOKEN
+from p2med.model.tokenizer import IMAGE_TOKEN, bytes_of
 from p2med.schema.conversation import Conversation
 
 HUMAN, ASSISTANT, SYSTEM = "Human: ", "Assistant: ", "System: "
@@ -49,6 +49,9 @@ class P2MedProcessor(ProcessorMixin):
         self.patches = patches
         super().__init__(tokenizer, **kwargs)
         self.image_token_id = self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        bos = self.tokenizer.bos_token_id
+        self._start = [] if bos is None else [bos]  # Qwen's texts have no token to start with
+        self._bytes_of = bytes_of(self.tokenizer)
 
     def tokens_per_image(self, depth: int) -> int:
         """How many image tokens a volume of `depth` slices takes."""
@@ -81,7 +84,7 @@ class P2MedProcessor(ProcessorMixin):
         return BatchFeature(data)
 
     def _ids(self, string: str, depths: Any) -> list[int]:
-        ids = [self.tokenizer.bos_token_id]
+        ids = list(self._start)
         for n, piece in enumerate(string.split(IMAGE_TOKEN)):
             if n:
                 ids += [self.image_token_id] * self.tokens_per_image(next(depths))
@@ -108,8 +111,7 @@ class P2MedProcessor(ProcessorMixin):
         content = b""
         special = set(self.tokenizer.all_special_ids)
         for token in self.tokenizer.convert_ids_to_tokens([i for i in ids if i not in special]):
-            is_byte = len(token) == 6 and token.startswith("<0x")
-            content += bytes([int(token[3:5], 16)]) if is_byte else token.replace("▁", " ").encode()
+            content += self._bytes_of(token)
         return content.decode("utf-8", errors="ignore").removeprefix(" ")
 
     def encode(self, conversation: Conversation, depths: Sequence[int] | None = None) -> Encoded:
@@ -122,7 +124,7 @@ class P2MedProcessor(ProcessorMixin):
         """
         left = list(depths if depths is not None else (v.shape[0] for v in conversation.volumes))
         stop = self.tokenizer.eos_token_id
-        ids, labels = [self.tokenizer.bos_token_id], [IGNORED]
+        ids, labels = list(self._start), [IGNORED] * len(self._start)
         image_rounds: list[int] = []
         answers: list[list[int]] = []
         for turn in conversation.turns:

@@ -1,18 +1,26 @@
-"""The tokenizer: a sentencepiece model learned on the training text, or a given tokenizer.model."""
+"""The tokenizer: a sentencepiece model learned on the training text, or a given one.
+
+Given: a tokenizer.model (LLaMA, Chinese-LLaMA-2, Baichuan 2) or a tokenizer.json (byte-level: Qwen).
+"""
 
 import io
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import sentencepiece
-from transformers import LlamaTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from transformers import LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from p2med.errors import ModelError
 
 IMAGE_TOKEN = "<image>"
 PAD_TOKEN = "<pad>"
+STOPS = ("</s>", "<|endoftext|>", "<|im_end|>")
+"""What ends a text in base models, the first that a tokenizer.json has."""
+_BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 SETTINGS = {
     "model_type": "bpe",
     "character_coverage": 1.0,
@@ -62,10 +70,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
 
 
 def open_tokenizer(model: bytes) -> PreTrainedTokenizerBase:
-    """A Hugging Face tokenizer from the bytes of a tokenizer.model.
+    """A Hugging Face tokenizer from the bytes of a tokenizer.model or tokenizer.json.
 
     `split_special_tokens`: a user's text that spells `<image>` or `</s>` stays text.
+
+    Raises:
+      ModelError: a tokenizer.json that is none, or that names no token to stop at.
     """
+    if model.lstrip().startswith(b"{"):
+        return _open_json(model)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "tokenizer.model").write_bytes(model)
         return LlamaTokenizer.from_pretrained(
@@ -75,3 +88,35 @@ def open_tokenizer(model: bytes) -> PreTrainedTokenizerBase:
             split_special_tokens=True,
             padding_side="left",
         )
+
+
+def _open_json(content: bytes) -> PreTrainedTokenizerBase:
+    try:
+        inner = Tokenizer.from_str(content.decode("utf-8"))
+    except Exception:  # tokenizers raises bare Exceptions
+        raise ModelError("the tokenizer.json cannot be read; fetch it again") from None
+    stops = [t for t in STOPS if inner.token_to_id(t) is not None]
+    if not stops:
+        raise ModelError(f"the tokenizer.json has no token to stop at; known are {', '.join(STOPS)}")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<s>" if inner.token_to_id("<s>") is not None else None,
+        eos_token=stops[0],
+        pad_token=PAD_TOKEN,
+        extra_special_tokens=[IMAGE_TOKEN],
+        split_special_tokens=True,
+        padding_side="left",
+    )
+
+
+def bytes_of(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], bytes]:
+    """How a piece spells its bytes: byte-level, where every character is a byte, or sentencepiece."""
+    if "Ġ" in tokenizer.get_vocab():
+        return lambda piece: bytes(_BYTE_OF[c] for c in piece)
+    return _sentencepiece_bytes
+
+
+def _sentencepiece_bytes(piece: str) -> bytes:
+    if len(piece) == 6 and piece.startswith("<0x"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("▁", " ").encode()

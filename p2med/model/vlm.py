@@ -41,7 +41,7 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
     supports_gradient_checkpointing = True
     _tied_weights_keys = {"language_model.lm_head.weight": "language_model.model.embed_tokens.weight"}
 
-    def __init__(self, config: P2MedConfig):
+    def __init__(self, config: P2MedConfig, language_model: PreTrainedModel | None = None):
         super().__init__(config)
         width = config.text_config.hidden_size
         self.encoder: nn.Module | None = None
@@ -51,7 +51,7 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
             self.encoder = module.build(options, config.image_size)
             module, options = plugin("connector", config.connector)
             self.connector = module.build(options, self.encoder.width, self.encoder.patches, width)
-        self.language_model = AutoModelForCausalLM.from_config(
+        self.language_model = language_model or AutoModelForCausalLM.from_config(
             config.text_config, attn_implementation=packed.NAME
         )
         self.report_words: nn.Module | None = None
@@ -107,7 +107,7 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
             raise ModelError("this checkpoint has no image encoder: it answers text only")
         n, depth = pixel_values.shape[:2]
         real = torch.arange(depth, device=slices.device) < slices[:, None]
-        found = self.encoder(pixel_values[real].to(self.dtype))
+        found = self.encoder(pixel_values[real].to(next(self.encoder.parameters()).dtype))
         if bool(real.all()):
             return found.unflatten(0, (n, depth))
         features = found.new_zeros(n, depth, *found.shape[1:])
@@ -116,7 +116,7 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
     def image_tokens(self, features: Tensor, slices: Tensor) -> Tensor:
         """float[N, D, P, C], int64[N] -> float[N, K, d]."""
         assert self.connector is not None
-        return self.connector(features, slices)
+        return self.connector(features.to(next(self.connector.parameters()).dtype), slices)
 
     def embed(self, input_ids: Tensor, image_embeds: Tensor | None) -> Tensor:
         """Token embeddings with the images' in their places.

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from p2med.errors import ModelError
-from p2med.model.checkpoint import check_seal, replace_folder, seal, write_tensors
+from p2med.model.checkpoint import check_seal, replace_folder, seal
+from p2med.model.weights import write_tensors
 from p2med.progress import say
 from p2med.store import write_json
 

@@ -17,8 +17,8 @@ from p2med.model.checkpoint import (
     resolve_checkpoint,
     save_checkpoint,
     seal,
-    write_tensors,
 )
+from p2med.model.weights import write_tensors
 
 
 @pytest.fixture()

@@ -31,6 +31,9 @@ def build(options: Options, language_model: nn.Module) -> None:
         bias="none",
     )
     inject_adapter_in_model(shape, language_model)
+    for name, parameter in language_model.named_parameters():
+        if owns(name):
+            parameter.data = parameter.data.float()  # a bfloat16 base's small steps would be rounded away
 
 
 def owns(parameter: str) -> bool:

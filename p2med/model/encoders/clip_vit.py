@@ -3,6 +3,7 @@
 float[M, H, W] in [0, 1]  ->  3 equal channels, CLIP mean and deviation  ->  float[M, 576, 1024]
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from p2med.errors import ModelError
+from p2med.model.encoders._folders import part_of_folder, vision_shape
 from p2med.schema.base import Frozen
 
 # The constants of OpenAI's CLIP (openai/clip-vit-large-patch14-336, preprocessor_config.json).
@@ -55,21 +56,14 @@ def build(options: Options, image_size: int) -> ClipVit:
 
 def read_shape(folder: Path) -> dict[str, Any]:
     """The options of a pretrained folder, from its config.json."""
-    config = CLIPVisionConfig.from_pretrained(folder)
-    return {k: getattr(config, k) for k in Options.model_fields if k != "select_layer"}
+    return vision_shape(folder, Options, "clip", "clip_vision_model")
 
 
 def read_weights(encoder: ClipVit, folder: Path) -> None:
-    """Fill the encoder from a CLIP folder.
+    """Fill the encoder from a folder of the tower alone or of the whole CLIP.
 
     Raises:
-      ModelError: the folder was made for another image size.
+      ModelError: a tensor is missing, unknown or of another shape, or made for another image size.
     """
-    pretrained = CLIPVisionModel.from_pretrained(folder, dtype=torch.float32)
-    try:
-        encoder.vit.load_state_dict(pretrained.state_dict())
-    except RuntimeError:
-        size = pretrained.config.image_size
-        raise ModelError(
-            f"{folder} is a CLIP for {size} px images; set curate.image.size to {size}"
-        ) from None
+    unused = re.compile(r"text_model\..*|(visual|text)_projection\.weight|logit_scale|.*position_ids")
+    part_of_folder(encoder.vit, folder, unused, torch.float32)
