@@ -73,8 +73,15 @@ def read_lines(labels: Path = LABELS, data: Path | None = None) -> list[Line]:
         text = text[row["start"] : row["end"]]
         if hashlib.sha256(text.encode()).hexdigest()[:12] != row["sha256"]:
             raise ValueError(f"{row['file']} row {row['row']} is not the text that was labelled")
-        lines.append(Line(row["source"], text, strongest(map(tuple, row["labels"]))))
+        pairs = [(_known(label), certainty) for label, certainty in row["labels"]]
+        lines.append(Line(row["source"], text, strongest(pairs)))
     return lines
+
+
+def _known(label: str) -> str:
+    """A disease that was none of the vocabulary's when it was labelled may be one by now."""
+    name = label.removeprefix("其他:")
+    return name if name in diagnoses.vocabulary().english else label
 
 
 @cache

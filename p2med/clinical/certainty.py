@@ -28,7 +28,7 @@ _NEGATED_BEFORE = re.compile(
 )
 _NEGATED_BETWEEN = re.compile(_DENIAL + r"|不(?!规则|均)|非")
 _UNCERTAIN_BEFORE = re.compile(
-    r"疑似|可疑|疑(?!难)|可能(?!性?[较更]?大)|警惕|注意|类似|是不是|是否|会不会|怀疑|担心|害怕|不除外|不能除外|待除外|不排除|不能排除|未排除|待排除?|待查"
+    r"疑似|可疑|疑(?!难)|可能(?!性?[较更]?大|的诊断)|警惕|注意|类似|是不是|是否|会不会|怀疑|担心|害怕|不除外|不能除外|待除外|不排除|不能排除|未排除|待排除?|待查"
     r"|\bpossible\b|\bprobable\b|\bsuspected\b|\bsuspicious\b|\bquestionable\b|\bcannot exclude\b|\bmay be\b"
 )
 _AFFIRMED_BEFORE = re.compile(r"(?<!不)考虑|(?<!不)符合|\bconsistent with\b|\bcompatible with\b")
@@ -38,7 +38,7 @@ _HISTORY_BEFORE = re.compile(
 )
 _UNCERTAIN_AFTER = re.compile(
     r"(?:\s*[及和或与][^，。；、,;]{1,9}?(?=不除外|不能除外|不排除|不能排除|待排))?"
-    r"\s*[（(]?\s*(?:[?？]|待排|待查|待除外|待诊|不除外|不能除外|不排除|不能排除|未排除|未除外|可疑|待定)"
+    r"\s*[（(]?\s*(?:[?？吗]|待排|待查|待除外|待诊|不除外|不能除外|不排除|不能排除|未排除|未除外|可疑|待定)"
 )
 _POSSIBLE_AFTER = re.compile(r"\s*[（(]?\s*可能(?!性?[较更]?大)")
 _NEGATED_AFTER = re.compile(

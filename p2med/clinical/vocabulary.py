@@ -153,6 +153,9 @@ def _inside_word(text: str, start: int, end: int) -> bool:
 
 
 _JOINED = re.compile(r"[、及和与/]")
+_OPINION = re.compile(r"[考虑不除外能首先多均为是系倾向可疑似部分性的]{0,8}")
+_LESION = re.compile(r"[影灶块]|病变|结节|肿物|占位|改变|增厚|肿大|增大|信号|密度|回声|椎体")
+_SENTENCE_END = re.compile(r"[。；;！!\n]")
 
 
 def _split_spellings(known: Vocabulary, text: str, breaks: list[int], taken: list[Span]) -> list[Span]:
@@ -161,12 +164,13 @@ def _split_spellings(known: Vocabulary, text: str, breaks: list[int], taken: lis
     for tail_start, end in _scan(known.tails, text):
         clause = max((b for b in breaks if b <= tail_start), default=0)
         low = max(clause, tail_start - FARTHEST)
-        reach = text[low:tail_start]
-        near = []
-        for head, label in known.heads_of[text[tail_start:end]]:
-            place = reach.rfind(head)
-            if place >= 0:
-                near.append((low + place, low + place + len(head), label))
+        heads = known.heads_of[text[tail_start:end]]
+        near = _places(heads, text, low, tail_start)
+        if not near and (earlier := _earlier_clause(text, breaks, clause, tail_start)) is not None:
+            # 右肺下叶斑片影，考虑炎症: the place stands in the clause before, the span is the tail's own.
+            if places := _places(heads, text, earlier, clause):
+                found.append(Span(tail_start, end, max(places)[2], tail_start))
+            continue
         # A whole spelling with the same ending (胸腔积液) counts as a nearer head of its tail.
         joined = [t.start for t in taken if t.end == end and t.start < tail_start and t.label]
         last = min(joined, default=None)
@@ -176,6 +180,21 @@ def _split_spellings(known: Vocabulary, text: str, breaks: list[int], taken: lis
                 found.append(Span(start, end, label, tail_start, text[head_end:tail_start]))
                 last = start
     return found
+
+
+def _places(heads: tuple[tuple[str, str], ...], text: str, low: int, high: int) -> list[tuple[int, int, str]]:
+    """Start, end and label of the last of each head between `low` and `high`."""
+    found = ((text.rfind(head, low, high), head, label) for head, label in heads)
+    return [(place, place + len(head), label) for place, head, label in found if place >= 0]
+
+
+def _earlier_clause(text: str, breaks: list[int], clause: int, tail_start: int) -> int | None:
+    """Where the clause before begins, if this one is an opinion alone and that one describes a lesion."""
+    if not clause or not _OPINION.fullmatch(text, clause, tail_start):
+        return None
+    start = max((b for b in breaks if b < clause), default=0)
+    before = text[start:clause]
+    return start if _LESION.search(before) and not _SENTENCE_END.search(before) else None
 
 
 def _blocked(span: Span, head_end: int, tail_start: int, taken: list[Span]) -> bool:
