@@ -5,7 +5,8 @@
 Only sources with a licence that allows it: jieba 0.42.1 (MIT), Huatuo/CMtMedQA and CMB-Clin (Apache-2.0). The
 corpora without a licence stay out of this file; bench/deid_text.py measures over-redaction on them.
 
-Rows: kind, first, chars, log probability. `char`: P(char). `pair`: P(char | first). `surname`, `given`: P(char | name).
+Rows: kind, first, chars, log probability. `char`: P(char). `pair`: P(char | first). `surname`, `given`: P(char |
+name). `whole`: P(two given characters | name), the second in `chars`.
 """
 
 import csv
@@ -34,6 +35,7 @@ _CHINESE = re.compile("[\u4e00-\u9fff]+")
 _SCALE = 50
 _FEWEST = 2
 _FEWEST_OF_OTHERS = 4
+_FEWEST_GIVEN = 5
 # jieba's names are those of its books; these are the characters of today's children and their parents.
 _GIVEN_TODAY = (
     "梓涵轩宇浩欣怡诗子轩晨雨佳琪思睿博文昊然铭泽萱语嫣可馨奕辰若曦俊熙沐雅婷芷瑶钰彤昕妍依诺嘉懿一诺予安沐恩宸瑞"
@@ -54,6 +56,7 @@ def main(dictionary: Path) -> None:
     pairs: Counter[str] = Counter()
     surnames: Counter[str] = Counter()
     given: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
     data = Path(os.environ.get("P2MED_DATA", "../shared/data"))
     for corpus in CORPORA:
         with gzip.open(data / corpus, "rt", encoding="utf-8") as file:
@@ -69,6 +72,7 @@ def main(dictionary: Path) -> None:
             if len(word) == 3 and word[0] in SURNAMES:
                 surnames[word[0]] += 1
                 given.update(word[1:])
+                whole[word[1:]] += 1
         elif len(word) > 1:
             for a, b in zip(word, word[1:], strict=False):
                 pairs[a + b] += 1 + int(count) / _SCALE
@@ -76,11 +80,11 @@ def main(dictionary: Path) -> None:
     for c in _GIVEN_TODAY:
         given[c] += _WEIGHT_OF_TODAY
     with open(OUT, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(_rows(chars, pairs, surnames, given))
+        csv.writer(file, lineterminator="\n").writerows(_rows(chars, pairs, surnames, given, whole))
 
 
 def _rows(
-    chars: Counter[str], pairs: Counter[str], surnames: Counter[str], given: Counter[str]
+    chars: Counter[str], pairs: Counter[str], surnames: Counter[str], given: Counter[str], whole: Counter[str]
 ) -> Iterator[list]:
     for kind, counts in (("char", chars), ("surname", surnames), ("given", given)):
         total = sum(counts.values())
@@ -94,6 +98,12 @@ def _rows(
     for first in sorted(after):
         found = {c: (n - _DISCOUNT) / totals[first] for c, n in after[first].items()}
         yield from _levels("pair", first, found)
+    by_first: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, n in whole.items():
+        if n >= _FEWEST_GIVEN:
+            by_first[name[0]][name[1]] = n / sum(whole.values())
+    for first in sorted(by_first):
+        yield from _levels("whole", first, by_first[first])
 
 
 def _levels(kind: str, first: str, probabilities: dict[str, float]) -> Iterator[list]:

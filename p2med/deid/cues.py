@@ -26,6 +26,9 @@ LATIN_CUE = re.compile(
     rf"(?:{any_of(words('role'))}))[\s:.(=为是叫“\"]{{0,4}}"
 )
 TITLE = re.compile(any_of(words("title")))
+PROFESSION = re.compile(
+    r"(?:副?主任|主治|住院)?(?:主任|医师|医生|护师|护士长?|技师|药师)|大夫|副?教授|副?院长|(?:之[子女])"
+)
 # A family name alone is enough of a name before these.
 TITLE_OF_SURNAME = re.compile(
     r"(?:总护士长|护士长|副?主任(?:医师|护师|技师)?|主治(?:医师)?|医[师生]|大夫|副?教授|副?院长|科长|所长|护[士师]|技师|药师|博士|老师|教练|园长|校长|"

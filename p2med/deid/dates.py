@@ -6,11 +6,11 @@ What is surely a date and cannot be counted with (2月30日, a lunar day) become
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from p2med.deid.date_forms import FORMS, TAIL, WEEKDAY, Form
+from p2med.deid.date_forms import FORMS, SIGNED, TAIL, WEEKDAY, Form
 from p2med.deid.numerals import like, number, year_of
 
 NO_DATE = "[日期]"
@@ -22,6 +22,7 @@ _YEARS_BACK = {"今年": 0, "本年": 0, "当年": 0, "去年": 1, "上年": 1, 
 _WORDS_OF_YEARS = {0: "今年", 1: "去年", 2: "前年", -1: "明年"}
 _MONTHS_BACK = {"本月": 0, "当月": 0, "这个月": 0, "上月": 1, "上个月": 1, "下月": -1, "下个月": -1}
 _WEEKDAYS = "一二三四五六日"
+_RANGE = re.compile(r"\s?(?:[-~—–―]+|至|到)\s?")
 _CONNECTS = re.compile(r"[\s日号]*(?:[-~—–―]+|至|到|、|,|和|及)?\s*")
 
 
@@ -33,34 +34,53 @@ class _Found:
     day: date | None
 
 
-def date_spans(text: str, offset_days: int, note: date | None) -> Iterator[tuple[int, int, str]]:
+def date_spans(
+    text: str, offset_days: int, note: date | None, signed: Sequence[int] = ()
+) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, shifted text) of each date, in order, without overlaps.
 
     Args:
       text: folded. note: the text's own (true) date; without it the text's dates say the year.
+      signed: where names end; `李芳 4.27` is a signature and its day.
     """
-    matches = sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2]))
+    joined: _Found | None = None
+    for one in _in_order(text, offset_days, note, signed):
+        if joined and _RANGE.fullmatch(text, joined.end, one.start):
+            between = text[joined.end : one.start]
+            joined = _Found(joined.start, one.end, joined.text + between + one.text, one.day)
+            continue
+        if joined:
+            yield joined.start, joined.end, joined.text
+        joined = one
+    if joined:
+        yield joined.start, joined.end, joined.text
+
+
+def _in_order(text: str, offset_days: int, note: date | None, signed: Sequence[int]) -> Iterator[_Found]:
+    after_names = ((m, SIGNED, len(FORMS)) for at in signed if (m := SIGNED.pattern.match(text, at)))
+    matches = sorted([*_matches(text), *after_names], key=lambda x: (_span(x[0])[0], -x[0].end(), x[2]))
     note = note or _note_of(text, matches)
     last: _Found | None = None
     for found, form, _ in matches:
-        if last and found.start() < last.end:
+        start = _span(found)[0]
+        if last and start < last.end:
             continue
-        before = last if last and _CONNECTS.fullmatch(text, last.end, found.start()) else None
+        before = last if last and _CONNECTS.fullmatch(text, last.end, start) else None
         one = _moved(text, found, form, offset_days, note, before)
         if one is None:
             continue
-        yield one.start, one.end, one.text
+        yield one
         last = one
         while last.day and (tail := TAIL.match(text, last.end)):
             more = _tail(tail, last.day, offset_days)
             if more is None:
                 break
-            yield more.start, more.end, more.text
+            yield more
             last = more
 
 
 def reference_date(text: str) -> date | None:
-    """The day the text was written, if it says so: the first date after a label or at its head, or the last of all."""
+    """The day the text was written, if it says so: a date at its head or after a label, or the last of all."""
     return _note_of(text, sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2])), None)
 
 
@@ -91,6 +111,10 @@ def _matches(text: str) -> Iterator[tuple[re.Match[str], Form, int]]:
                 yield found, form, rank
 
 
+def _span(found: re.Match[str]) -> tuple[int, int]:
+    return found.span("all") if "all" in found.re.groupindex else found.span()
+
+
 def _day(found: re.Match[str], form: Form, note: date | None, after: date | None = None) -> date | None:
     """The true date that is meant, the 15th of a month and the first of July where no more is said."""
     said = found.groupdict()
@@ -115,7 +139,7 @@ def _day(found: re.Match[str], form: Form, note: date | None, after: date | None
 def _moved(
     text: str, found: re.Match[str], form: Form, offset: int, note: date | None, before: _Found | None
 ) -> _Found | None:
-    start, end = found.span("all") if "all" in found.re.groupindex else found.span()
+    start, end = _span(found)
     if form.name == "no_calendar":
         return _Found(start, end, NO_DATE, None)
     assert note

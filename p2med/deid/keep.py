@@ -17,9 +17,11 @@ _LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
 
 def is_kept(folded: str, start: int, end: int) -> bool:
-    """True when [start, end) touches a word of medicine."""
+    """True when [start, end) is a word of medicine or touches one beyond it; 丁桂英 is a name, 丁桂儿 is none."""
     for at in range(max(0, start - _LONGEST + 1), end):
         for term in _BY_FIRST.get(folded[at : at + 2], ()):
-            if at + len(term) > start and folded.startswith(term, at):
+            stop = at + len(term)
+            inside = start <= at and stop <= end and stop - at < end - start
+            if stop > start and not inside and folded.startswith(term, at):
                 return True
     return False

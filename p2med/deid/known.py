@@ -1,6 +1,6 @@
 """Layer 1: what is known of the patient, found again however it is written.
 
-    宋诗梓 -> 宋 诗 梓, 诗梓, 梓梓, 小梓, Song Shizi, SHIZI SONG, Song S.Z.      13871896132 -> 138-7189-6132
+宋诗梓 -> 宋 诗 梓, 诗梓, 梓梓, 小梓, Song Shizi, SHIZI SONG, Song S.Z.      13871896132 -> 138-7189-6132
 """
 
 import re
@@ -18,7 +18,7 @@ from p2med.deid.language import language
 from p2med.deid.surnames import COMPOUND_SURNAMES, ELSEWHERE
 
 _CHINESE_TEXT = re.compile(f"[{CHINESE}]+")
-_LATIN_RUN = re.compile(r"[a-z]+(?:[\s\-_,.'’^·/]{1,3}[a-z]+)*")
+_LATIN_RUN = re.compile(r"[a-z]+(?:[\s\-_,.'’^·]{1,3}[a-z]+)*")
 _LATIN_WORD = re.compile("[a-z]+")
 _SHORTEST_LATIN = 4
 _MOST_WORDS = 4
@@ -130,7 +130,7 @@ def _latin_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, in
             for start, end in words[first : first + _MOST_WORDS]:
                 joined += folded[start:end]
                 begin = words[first][0]
-                if joined in known.latin:
+                if joined in known.latin and (len(joined) > 4 or text[begin].isupper()):
                     yield begin, end, "name"
                 elif joined in known.initials and text[begin:end].upper() == text[begin:end]:
                     dotted = "." in text[begin:end]
@@ -155,11 +155,19 @@ def _parts_of_address(address: str) -> Iterator[str]:
     starts = [0, *(m.end() for m in _ADDRESS_PARTS.finditer(address) if m.end() < len(address))]
     for start in starts:
         rest = address[start:]
-        if len(rest) >= 4 and not _TOO_COMMON.fullmatch(rest):
+        if (
+            len(rest) >= 4
+            and len("".join(_CHINESE_TEXT.findall(rest))) > 1
+            and not _TOO_COMMON.fullmatch(rest)
+        ):
             yield rest
     for start, end in zip(starts, [*starts[1:], len(address)], strict=True):
         part = address[start:end]
-        if len(part) >= 4 and not _TOO_COMMON.fullmatch(part):
+        if (
+            len(part) >= 4
+            and len("".join(_CHINESE_TEXT.findall(part))) > 1
+            and not _TOO_COMMON.fullmatch(part)
+        ):
             yield part
 
 
@@ -199,7 +207,7 @@ def _written(name: str, parts: list[str]) -> Iterator[str]:
         yield given
     for c in given:
         for pet in (c + c, "小" + c, "阿" + c, c + "宝"):
-            if not _is_word(pet) and pet not in CLINICAL_WORDS:
+            if pet not in CLINICAL_WORDS and (pet == c + c or not _is_word(pet)):
                 yield pet
     if len(given) == 2:
         yield from (given + "宝", "小" + given)

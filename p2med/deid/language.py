@@ -23,7 +23,9 @@ class Language:
         self.pair: dict[str, float] = {}
         self.surname: dict[str, float] = {}
         self.given: dict[str, float] = {}
+        self.whole: dict[str, float] = {}
         tables = {"char": self.char, "pair": self.pair, "surname": self.surname, "given": self.given}
+        tables["whole"] = self.whole
         with resources.files("p2med.deid").joinpath("language.csv").open(encoding="utf-8") as file:
             for kind, first, chars, level in csv.reader(file):
                 value = float(level)
@@ -49,7 +51,8 @@ class Language:
     def name(self, surname: str, given: str) -> float:
         """log P(surname, given | a name)."""
         get = self.given.get
-        return self.surname.get(surname, _RARE_SURNAME - 3) + sum(get(c, _RARE_GIVEN) for c in given)
+        apart = sum(get(c, _RARE_GIVEN) for c in given)
+        return self.surname.get(surname, _RARE_SURNAME - 3) + max(apart, self.whole.get(given, apart))
 
 
 @lru_cache(maxsize=1)

@@ -7,50 +7,57 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from p2med.deid.cues import BEFORE_NAME, NO_NAMES, TITLE, TITLE_OF_SURNAME
+from p2med.deid.cues import BEFORE_NAME, NO_NAMES, PROFESSION, TITLE, TITLE_OF_SURNAME, any_of
 from p2med.deid.folding import CHINESE
 from p2med.deid.language import language
 from p2med.deid.surnames import COMPOUND_SURNAMES, SURNAMES
+from p2med.deid.words import words
 
 # Log odds that a name begins here, by what stands before it.
-_AFTER_LABEL, _AFTER_ROLE_AND_GAP, _AFTER_ROLE, _ALONE, _ANYWHERE = 0.0, -1.0, -3.0, -5.0, -11.0
-_BEFORE_TITLE = 4.5
+_AFTER_LABEL, _AFTER_ROLE_AND_GAP, _AFTER_ROLE = 0.0, -1.0, -3.0
+_ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.5, -7.0, -11.0
+# 牛眼征, 索条影: the last character of terms.
+_NO_GIVEN = frozenset("征斑病癌瘤炎症肺骨壁裂臼腺叶区影")
+# Family names that mostly are small words: 左肺, 余肋骨, 诸骨, 那宝宝.
+_SMALL_WORDS = frozenset("左余诸双但那有来后全空拟才从可能先经由管")
+_SMALL_WORD = -3.0
+_BEFORE_TITLE, _BEFORE_PROFESSION = 4.0, 7.5
 _ENOUGH = 0.0
 # What often follows a name, as log probabilities; other characters as in any text.
 _FOLLOWING = {c: -3.3 for c in "于因诉出来在男女今昨的"} | {
     c: -4.6
-    for c in "自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表也又仍反精神体咳目住接告知"
+    for c in "自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表接抱送带牵领可会能叫问副不也又仍反精神体咳目住接告知"
 }
 _BOUNDARY = -0.7
 _BOUNDARY_IN_WORDS = -2.0
-_LENGTH = {1: -1.4, 2: -0.3, 3: -5.0}
+_LENGTH = {1: -1.4, 2: -0.3, 3: -7.0}
 _SURNAME = re.compile("[" + "".join(sorted(SURNAMES)) + "]")
 _COMPOUND = re.compile("|".join(COMPOUND_SURNAMES))
 _CHINESE = re.compile(f"[{CHINESE}]")
-_TRANSLITERATED = re.compile(
-    "[阿艾巴白拜比毕别布才策查曾次措丹单旦德登邓顶迪丁顿多朵尔尕噶嘎刚格贡古果哈海赫吉嘉加江杰金久俊卡凯克肯库拉来兰朗勒雷里礼利丽力列琳龙洛罗"
-    "玛马麦买迈曼芒梅美米莫木姆娜纳乃尼妮努诺帕培普曲琼其奇齐强切且青仁茹如瑞萨赛桑色沙莎莫莎苏索塔塔泰坦唐特提图吐吞托娃旺维卫文乌吾西希夏祥"
-    "雄秀雅亚央扬阳姚叶伊依仪义益音银英玉云则再赞扎泽珍镇芝智孜宗卓措追热汗合合甫迪斯买吾斯买]{3,8}"
-)
-_DOTTED = re.compile(
-    rf"[{CHINESE}]{{1,7}}\s?[·•・‧.]\s?[{CHINESE}]{{2,8}}(?:\s?[·•・‧]\s?[{CHINESE}]{{1,6}})?"
-)
+_TRANSLITERATED = re.compile(f"[{''.join(words('transliteration'))}]{{3,8}}")
+_DOT = re.compile(rf"(?<=[{CHINESE}])\s?[·•・‧]\s?(?=[{CHINESE}])")
 # Brands and eponyms look like names; what follows tells.
 _NO_NAME_BEFORE = re.compile(
-    r"\s?(?:\+|\*|\d|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
+    r"\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
 )
 _TRANSLITERATED_ONE = re.compile(_TRANSLITERATED.pattern.removesuffix("{3,8}"))
-_DOT = re.compile("[·•・‧.]")
 _TOKEN = re.compile(rf"[{CHINESE}]{{2,8}}(?![{CHINESE}])")
 _PET = re.compile(rf"(?:([{CHINESE}])\1(?!\1)|[{CHINESE}]{{2,4}}(?![{CHINESE}])|[小大阿][{CHINESE}])")
 _SURNAME_SAID = re.compile(
     f"(?:免贵|家长|父亲|母亲|患儿|孩子|本人|我|他|她|医生|阿姨|老师)?姓(?P<name>{'|'.join(COMPOUND_SURNAMES)}|[{''.join(sorted(SURNAMES))}])(?=[,，。;；、)\\s的]|$|，)"
 )
 _RARE_IN_WORDS = -6.2
-_SURNAME_BEFORE_TITLE = 2.0
-# 方医生 is also one side's doctor, 任老师 also any teacher.
-_SELDOM_ALONE = frozenset("主该管单方任时何各那本几多经和向由为班车")
-_HIDDEN = re.compile(r"某{1,2}|[x×*＊○〇]{1,2}")
+_LONGEST_PART = 7
+# After its character before it, a family name so likely is the rest of a word: 主任, 医师.
+_A_WORD = -4.6
+_SURNAME_BEFORE_TITLE = 4.0
+_COMPOUND_IS_NO_WORD = 9.0
+_FILLED_IN, _FULL_STOP = 4.0, 2.0
+_LONG_ROLE = re.compile(any_of(w for w in words("role") if len(w) > 1))
+_AND = re.compile(r"\s?[/、]\s?|[和及与]")
+# 班主任 and 随车医生 are no people of these families.
+_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车")
+_HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,16 @@ class _Cue:
 
     odds: float
     kind: str
+    gap: str = ""
 
 
 def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
     """Yield (start, end, labelled) of each Chinese name; `labelled`: a word before it says that it is one."""
     cues = _cues(folded)
     taken = 0
-    starts = {m.start() for m in _SURNAME.finditer(folded)} | set(cues)
+    starts = {m.start() for p in (_SURNAME, _COMPOUND) for m in p.finditer(folded)} | set(cues)
     for start in sorted(starts):
-        if start < taken or not _CHINESE.match(folded, start):
+        if start < taken or not _CHINESE.match(folded, start) or _LONG_ROLE.match(folded, start):
             continue
         cue = cues.get(start)
         end = _end_of_name(folded, start, cue)
@@ -77,12 +85,11 @@ def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
             end = _end_of_surname(folded, start, cue)
         if end:
             taken = end
+            if joint := _AND.match(folded, end):
+                cues.setdefault(joint.end(), _Cue(_AFTER_ROLE_AND_GAP, "role"))
             yield start, end, cue is not None and cue.odds >= _AFTER_LABEL
-    for found in _DOTTED.finditer(folded):
-        start = max([p for p in cues if found.start() <= p < found.end() - 3], default=None)
-        if start is None:
-            start = _start_of_dotted(folded, found)
-        yield start, found.end(), False
+    for dot in _DOT.finditer(folded):
+        yield *_around_dot(folded, dot, cues), False
     for found in _SURNAME_SAID.finditer(folded):
         yield *found.span("name"), True
 
@@ -96,7 +103,8 @@ def _cues(folded: str) -> dict[int, _Cue]:
         elif cue["pet"]:
             kind = _Cue(_AFTER_ROLE_AND_GAP, "pet")
         else:
-            kind = _Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role")
+            gap = (cue["gap"] or "").strip()
+            kind = _Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role", gap)
         found[cue.end()] = kind
     return found
 
@@ -107,9 +115,11 @@ def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
     odds = cue.odds if cue else None
     bounded = not before or not (_CHINESE.match(before) or before.isalnum())
     best, end = _ENOUGH, None
+    if not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD:
+        return None
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
-    if TITLE_OF_SURNAME.match(folded, start + len(surname)):
+    if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
         return None
     for length in (1, 2) if compound else (1, 2, 3):
         stop = start + len(surname) + length
@@ -120,16 +130,30 @@ def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
             break
         if length == 3 and given[0] not in SURNAMES:
             continue
-        score = _score(folded, before, surname, given, stop)
-        if given[-1] == "氏" or odds is None and _NO_NAME_BEFORE.match(folded, stop):
+        score = _score(folded, "" if cue else before, surname, given, stop)
+        if (
+            odds is None
+            and (given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop))
+            or given[-1] == "氏"
+        ):
+            continue
+        if surname + given in NO_NAMES:
             continue
         follows = _CHINESE.match(folded, stop)
-        if TITLE.match(folded, stop):
+        if compound:
+            score += _COMPOUND_IS_NO_WORD
+        if cue and not follows:
+            score += _FILLED_IN if cue.gap == ":" else _FULL_STOP
+        if not cue and surname in _SMALL_WORDS:
+            score += _SMALL_WORD
+        if PROFESSION.match(folded, stop):
+            score += _BEFORE_PROFESSION
+        elif TITLE.match(folded, stop):
             score += _BEFORE_TITLE
         if odds is not None:
             score += odds
-        elif bounded and not follows:
-            score += _ALONE
+        elif bounded:
+            score += (_BEFORE_VERB if folded[stop] in _FOLLOWING else _BOUNDED) if follows else _ALONE
         else:
             score += _ANYWHERE
         if score > best:
@@ -139,13 +163,11 @@ def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
 
 def _end_of_other_name(folded: str, start: int, cue: _Cue) -> int | None:
     """A name without a family name of the list: a nickname, a name of another people, anything after `姓名:`."""
-    token = _TOKEN.match(folded, start)
-    if not token:
-        return None
-    word = token[0]
     if cue.kind == "pet" and (pet := _PET.match(folded, start)):
         return pet.end()
-    if cue.kind == "label" and cue.odds >= _AFTER_LABEL and 2 <= len(word) <= 5:
+    token = _TOKEN.match(folded, start)
+    word = token[0] if token else ""
+    if token and cue.kind == "label" and cue.odds >= _AFTER_LABEL and 2 <= len(word) <= 5:
         return None if word in NO_NAMES or _has_role(word) else token.end()
     foreign = _TRANSLITERATED.match(folded, start)
     if foreign and language().words("", foreign[0]) < _RARE_IN_WORDS * len(foreign[0]):
@@ -178,6 +200,8 @@ def _end_of_surname(folded: str, start: int, cue: _Cue | None) -> int | None:
     if before in ("小", "老", "大") and start > 1:
         before = folded[start - 2 : start - 1]
     known = language()
+    if not cue and _CHINESE.match(before) and known.after(before, surname) > _A_WORD:
+        return None
     as_words = known.words(before if _CHINESE.match(before) else "", surname) + known.after(
         surname, folded[stop]
     )
@@ -185,16 +209,16 @@ def _end_of_surname(folded: str, start: int, cue: _Cue | None) -> int | None:
     return stop if as_name > as_words else None
 
 
-def _start_of_dotted(folded: str, found: re.Match[str]) -> int:
-    """买买提·… may follow words without a gap: the name begins after the last character of no such name."""
-    dot = _DOT.search(folded, *found.span())
-    assert dot
-    start = dot.start()
-    while start > found.start() and (
-        _TRANSLITERATED_ONE.match(folded[start - 1]) or folded[start - 1] == " "
-    ):
+def _around_dot(folded: str, dot: re.Match[str], cues: dict[int, _Cue]) -> tuple[int, int]:
+    """买买提·艾山 stands among words without a gap: it goes on as far as the characters of such names do."""
+    start, end = dot.span()
+    said = [p for p in cues if start - _LONGEST_PART <= p <= start - 2]
+    while start > 0 and dot.start() - start < _LONGEST_PART and _TRANSLITERATED_ONE.match(folded[start - 1]):
         start -= 1
-    return start if start < dot.start() else max(found.start(), dot.start() - 2)
+    while end < len(folded) and end - dot.end() < _LONGEST_PART and _TRANSLITERATED_ONE.match(folded[end]):
+        end += 1
+    start = max([start, *said]) if said else start
+    return min(start, dot.start() - 2), max(end, dot.end() + 2)
 
 
 def _score(folded: str, before: str, surname: str, given: str, stop: int) -> float:

@@ -31,7 +31,11 @@ _REGION = re.compile("|".join(sorted({*words("province"), *words("city")}, key=l
 _BARE_CITY = re.compile("|".join(_BARE))
 _SUFFIX = r"(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区|自治州|地区|州|盟)"
 _REGION_HERE = re.compile(rf"(?:{_REGION.pattern}){_SUFFIX}?(?:辖区)?")
-_COMPONENT = re.compile(rf"\s?[{_CN}\da-z()·#\-—]{{1,10}}?{UNIT}")
+_COMPONENT = re.compile(rf"\s?[{_CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
+# An estate whose name has no such ending, before the number of a house.
+_ESTATE = re.compile(
+    r"[\u4e00-\u9fff]{2,7}(?=[a-z]?\d{1,4}(?:[-—]\d{1,4}|\s?(?:号楼|栋|幢|座|期|单元|号(?!染|床))))"
+)
 _DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
 _NEXT_LABEL = re.compile(
     r"\s?(?:电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
@@ -122,7 +126,7 @@ def _chain_end(folded: str, start: int) -> int:
     while region:
         at = region.end()
         region = _REGION_HERE.match(folded, at)
-    while part := _COMPONENT.match(folded, at):
+    while part := _COMPONENT.match(folded, at) or (at > start and _ESTATE.match(folded, at)) or None:
         if CUT.search(folded, at, part.end()):
             break
         at = part.end()

@@ -98,15 +98,17 @@ def _spans(folded: str, text: str, known: Known, offset_days: int, note: date | 
     for layer in (format_spans, label_spans):
         for start, end, kind in layer(folded):
             yield start, end, kind, SURROGATE[kind]
+    signed: list[int] = []
     for start, end, labelled in name_spans(folded):
         if labelled or not is_kept(folded, start, end):
+            signed.append(end)
             yield start, end, "name", SURROGATE["name"]
     for start, end in latin_name_spans(folded, text):
         yield start, end, "name", SURROGATE["name"]
     for start, end, kind in place_spans(folded):
         if end - start > 4 or not is_kept(folded, start, end):
             yield start, end, kind, SURROGATE[kind]
-    for start, end, moved in date_spans(folded, offset_days, note):
+    for start, end, moved in date_spans(folded, offset_days, note, signed):
         yield start, end, "date", moved
 
 
