@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 MODULES = {
+    "certify": "p2med.certify.command",
     "folder": "p2med.deid.folder_command",
     "text": "p2med.deid.text_command",
 }
