@@ -56,25 +56,32 @@ def read_llm(folder: Path, vocabulary: int, dtype: torch.dtype) -> PreTrainedMod
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape, attn_implementation=packed.NAME, dtype=dtype)
     files = TensorFiles(folder)
-    found = _Baichuan(files) if any(_PACK.fullmatch(name) for name in files) else files
+    found = named_as_llama(files)
     fill(model, found, found.shapes, folder, dtype)
     fill_buffers(model)
     grow_vocabulary(model, vocabulary)
     return model
 
 
+def named_as_llama(files: TensorFiles) -> "TensorFiles | _Baichuan":
+    """The files' tensors, Baichuan's under LLaMA's names."""
+    return _Baichuan(files) if any(_PACK.fullmatch(name) for name in files) else files
+
+
 def grow_vocabulary(model: PreTrainedModel, rows: int) -> None:
     """Rows for tokens that the folder's tokenizer lacks; a folder with spare rows keeps them all."""
-    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
-    for layer in {id(layer.weight): layer for layer in layers}.values():
-        weight = layer.weight.data
-        if len(weight) < rows:
-            mean = weight.float().mean(0, keepdim=True).to(weight.dtype).expand(rows - len(weight), -1)
-            layer.weight = torch.nn.Parameter(torch.cat([weight, mean]))
-    if model.config.vocab_size < rows:
-        model.config.vocab_size = rows
-        layers[0].num_embeddings, layers[1].out_features = rows, rows
-        model.tie_weights()
+    if model.config.vocab_size >= rows:
+        return
+    embeddings, output = model.get_input_embeddings(), model.get_output_embeddings()
+    tied = output.weight is embeddings.weight
+    embeddings.weight = _grown(embeddings.weight, rows)
+    output.weight = embeddings.weight if tied else _grown(output.weight, rows)
+    embeddings.num_embeddings = output.out_features = model.config.vocab_size = rows
+
+
+def _grown(weight: Tensor, rows: int) -> torch.nn.Parameter:
+    mean = weight.detach().float().mean(0, keepdim=True).to(weight.dtype)
+    return torch.nn.Parameter(torch.cat([weight.detach(), mean.expand(rows - len(weight), -1)]))
 
 
 def read_tokenizer(folder: Path) -> bytes:

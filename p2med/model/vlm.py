@@ -51,6 +51,9 @@ class P2MedForConditionalGeneration(GenerationMixin, PreTrainedModel):
             self.encoder = module.build(options, config.image_size)
             module, options = plugin("connector", config.connector)
             self.connector = module.build(options, self.encoder.width, self.encoder.patches, width)
+        if language_model is not None:
+            for module in language_model.modules():
+                module._is_hf_initialized = True  # or post_init would draw its weights anew
         self.language_model = language_model or AutoModelForCausalLM.from_config(
             config.text_config, attn_implementation=packed.NAME
         )

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from p2med.errors import ModelError
 
-SINGLE = ("model.safetensors", "pytorch_model.bin")
+SINGLE = ("model.safetensors", "pytorch_model.bin", "eva_vit_g.pth")
 INDEX = tuple(f"{name}.index.json" for name in SINGLE)
 ANY_ROTARY = re.compile(r"(.*\.)?rotary_emb\.inv_freq")
 """Old LLaMA files store the rotary angles, which follow from the configuration."""
@@ -39,7 +39,7 @@ class TensorFiles(Mapping[str, Tensor]):
         self.dtypes: dict[str, str] = {}
         self._read: dict[str, Callable[[], Tensor]] = {}
         for path in self._files():
-            if path.suffix == ".bin":
+            if path.suffix in (".bin", ".pth"):
                 self._open_bin(path)
             else:
                 self._open_safetensors(path)
@@ -94,13 +94,43 @@ class TensorFiles(Mapping[str, Tensor]):
 
     def _open_bin(self, path: Path) -> None:
         try:
-            found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            try:
+                found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            except RuntimeError:  # files of before torch 1.6 cannot be mapped
+                found = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             raise ModelError(f"{path} holds more than tensors and is not opened: it could run code") from None
         except (OSError, RuntimeError, ValueError, EOFError):
             raise ModelError(f"{path} is missing, cut short or not of torch.save; fetch it again") from None
+        found = found.get("model", found) if isinstance(found, dict) else {}
         for name, tensor in found.items():
             self._add(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), lambda t=tensor: t)
+
+
+def compare(
+    module: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    source: Path,
+    left_out: re.Pattern[str] = ANY_ROTARY,
+) -> list[str]:
+    """The names that `module` takes from a source with these shapes; a tied output layer is none.
+
+    Raises:
+      ModelError: names the first tensor that is missing, too many or of another shape.
+    """
+    held = module.state_dict(keep_vars=True)
+    first = {id(tensor): name for name, tensor in reversed(held.items())}
+    wanted = {name: tuple(tensor.shape) for name, tensor in held.items() if first[id(tensor)] == name}
+    names = {n for n in shapes if not left_out.fullmatch(n) and (n in wanted or n not in held)}
+    missing, unknown = sorted(wanted.keys() - names), sorted(names - wanted.keys())
+    if missing:
+        raise ModelError(f"{source} lacks the tensor {missing[0]} (and {len(missing) - 1} more)")
+    if unknown:
+        raise ModelError(f"{source} has a tensor that this model lacks: {unknown[0]} (of {len(unknown)})")
+    for name, shape in wanted.items():
+        if shapes[name] != shape:
+            raise ModelError(f"{source}: tensor {name} is {shapes[name]}, this model needs {shape}")
+    return list(wanted)
 
 
 def fill(
@@ -121,18 +151,7 @@ def fill(
     Raises:
       ModelError: names the first tensor that is missing, too many or of another shape.
     """
-    held = module.state_dict(keep_vars=True)
-    first = {id(tensor): name for name, tensor in reversed(held.items())}
-    wanted = {name: tuple(tensor.shape) for name, tensor in held.items() if first[id(tensor)] == name}
-    names = {n for n in shapes if not left_out.fullmatch(n) and (n in wanted or n not in held)}
-    missing, unknown = sorted(wanted.keys() - names), sorted(names - wanted.keys())
-    if missing:
-        raise ModelError(f"{source} lacks the tensor {missing[0]} (and {len(missing) - 1} more)")
-    if unknown:
-        raise ModelError(f"{source} has a tensor that this model lacks: {unknown[0]} (of {len(unknown)})")
-    for name, shape in wanted.items():
-        if shapes[name] != shape:
-            raise ModelError(f"{source}: tensor {name} is {shapes[name]}, this model needs {shape}")
+    wanted = compare(module, shapes, source, left_out)
     tensors = {name: found[name] for name in wanted}
     module.load_state_dict(
         {n: t.to(dtype) if dtype and t.is_floating_point() else t for n, t in tensors.items()},
