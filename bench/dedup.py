@@ -132,7 +132,7 @@ def peer(path: Path, python: str, count: int, threads: int, rounds: int) -> None
         without.append(theirs["minhash_s"] / ours)
         print(
             f"{count:,} records, {threads} threads: rensa {whole:.2f} s ({count / whole:,.0f}/s), of it "
-            f"n-grams in Python {theirs['ngrams_s']:.2f} s; ours, checked, {ours:.2f} s ({count / ours:,.0f}/s)",
+            f"n-grams in Python {theirs['ngrams_s']:.2f} s; ours {ours:.2f} s ({count / ours:,.0f}/s)",
             flush=True,
         )
     for name, values in (("rensa / ours", ratios), ("rensa without its n-grams / ours", without)):
@@ -224,7 +224,7 @@ def brute(count: int, threads: int) -> None:
         right = sum((max(n, o), min(n, o)) in known for n, o in enumerate(d.original.tolist()) if o >= 0)
         print(
             f"{'checked' if verify else 'literal'}: kept {d.kept.sum():,}, removed {removed.sum():,}; "
-            f"precision {right / removed.sum():.6f} (of what goes, the share with J >= 0.85 to the kept one named); "
+            f"precision {right / removed.sum():.6f} (share with J >= 0.85 to the kept one named); "
             f"pairs with J >= 0.85 left {left:,}; removed although no record at all has J >= 0.85 with it "
             f"{unjust:,} ({unjust / removed.sum():.1%})"
         )

@@ -104,7 +104,7 @@ def _scan(corpus, buckets, min_jaccard, round_number, kept, added, clean, found,
 
 
 @compiled
-def _walk(later, earlier, kept, original):
+def walk(later, earlier, kept, original):
     """Keep each record that repeats no kept one; pairs sorted by the later record, then the earlier."""
     kept[:] = True
     original[:] = -1
@@ -132,7 +132,7 @@ def decided(corpus: Corpus, buckets: Buckets, min_jaccard: float, pool: Executor
         pairs = np.sort(np.concatenate([pairs, new]))
         before = kept.copy()
         later_of, earlier_of = pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)
-        _walk(later_of.astype(np.int64), earlier_of.astype(np.int64), kept, original)
+        walk(later_of.astype(np.int64), earlier_of.astype(np.int64), kept, original)
         added[kept & ~before] = round_number + 1
     raise AssertionError  # count() has no end
 

@@ -13,7 +13,7 @@ it comes after a. Neither the order of the input nor the number of threads can c
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -24,17 +24,13 @@ import xxhash
 from p2med.curate.config import DedupConfig
 from p2med.curate.decide import compare, decided, united
 from p2med.curate.minhash import Corpus, buckets, in_blocks
-from p2med.curate.shingles import measure, normalised, rule
+from p2med.curate.shingles import measure, rule
 from p2med.schema.base import Frozen
 
 MIN_NGRAMS = 5
 """Records with fewer distinct ones are dropped (Sec. V-C.1)."""
 BLOCK = 2048
 RANK = {"bench": 0, "val": 1, "train": 2}
-
-
-compact = normalised
-"""The text as its n-grams see it."""
 
 
 class Decisions(NamedTuple):
@@ -53,6 +49,27 @@ class Decisions(NamedTuple):
         return ~self.few & (self.original < 0)
 
 
+class Measures(NamedTuple):
+    """Of each record `lengths` (no fewer than its tokens) and `sizes` (distinct n-grams), int64[records];
+    `prints` and `others` (fingerprints of the set) and `raws` (hash of the bytes), uint64[records].
+    """
+
+    lengths: np.ndarray
+    sizes: np.ndarray
+    prints: np.ndarray
+    others: np.ndarray
+    raws: np.ndarray
+
+
+def measured(text: np.ndarray, offsets: np.ndarray, config: DedupConfig, pool: Executor) -> Measures:
+    """Read every text once."""
+    n = len(offsets) - 1
+    how = rule(config.ngram, config.unit, config.digits)
+    out = Measures(*(np.zeros(n, t) for t in (np.int64, np.int64, np.uint64, np.uint64, np.uint64)))
+    in_blocks(pool, n, BLOCK, partial(measure, text, offsets[:-1], offsets[1:], how, *out))
+    return out
+
+
 def deduplicate(
     texts: pa.Array | pa.ChunkedArray | Sequence[str | None],
     config: DedupConfig,
@@ -67,20 +84,16 @@ def deduplicate(
       ids: settle which of two equal texts is kept; without them the earlier. threads: 0 for one a core.
     """
     text, offsets = buffers(texts)
-    n = len(offsets) - 1
     begin, end = offsets[:-1], offsets[1:]
-    how = rule(config.ngram, config.unit, config.digits)
-    lengths, sizes = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    prints, others, raws = (np.zeros(n, np.uint64) for _ in range(3))
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-        out = (lengths, sizes, prints, others, raws)
-        in_blocks(pool, n, BLOCK, partial(measure, text, begin, end, how, *out))
+        lengths, sizes, prints, others, raws = measured(text, offsets, config, pool)
         order = preference(sizes, prints, others, raws, ranks, ids)
         order = order[sizes[order] >= MIN_NGRAMS]
         lead = _first_of_equal(prints[order], others[order])
         leaders = np.flatnonzero(lead == np.arange(len(order)))
         rows = order[leaders]
         longest = int(lengths.max(initial=0))
+        how = rule(config.ngram, config.unit, config.digits)
         corpus = Corpus(text, begin[rows], end[rows], sizes[rows], longest, how)
         proposed = buckets(corpus, config.bands, config.rows, pool)
         if config.verify:
@@ -100,25 +113,12 @@ class Verdict(Frozen):
     original: int
 
 
-def judge(
-    texts: Sequence[str] | pa.ChunkedArray,
-    splits: Sequence[str],
-    config: DedupConfig,
-    ids: Sequence[str] | None = None,
-    threads: int = 0,
-) -> list[Verdict | None]:
-    """Decide with the splits in view: None for a record that stays, or why it goes.
-
-    Held-out records come first: a training record never removes one, and goes if it resembles one. Reasons:
-    `too_few_ngrams`, `near_duplicate` (of one in the same split), `duplicate_of_bench`, `duplicate_of_val`.
-    """
-    ranks = np.array([RANK[s] for s in splits], np.int64)
-    decisions = deduplicate(texts, config, ranks=ranks, ids=ids, threads=threads)
-    return [verdict(decisions, n, splits) for n in range(len(splits))]
-
-
 def verdict(decisions: Decisions, n: int, splits: Sequence[str]) -> Verdict | None:
-    """What is decided on one record, in words."""
+    """What is decided on one record, with its split in view; None for one that stays.
+
+    Reasons: `too_few_ngrams`, `near_duplicate` (of one in the same split), `duplicate_of_bench`,
+    `duplicate_of_val`. Ranks by RANK see to it that a training record never removes a held-out one.
+    """
     original = int(decisions.original[n])
     if decisions.few[n]:
         return Verdict(reason="too_few_ngrams", original=-1)

@@ -62,7 +62,7 @@ class OutpatientTexts:
     ) -> tuple[dict[Key, tuple[str, str]], dict[str, Any]]:
         """(for each record that goes, its reason and the id of the kept one or ""; notes for the manifest).
 
-        The reasons are those of `judge`.
+        The reasons are those of `verdict`.
         """
         self._close_chunk()
         texts = pa.chunked_array(self._chunks)

@@ -152,11 +152,17 @@ def permutations(bands: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return factors.reshape(bands, rows), odd_numbers(rows, stream=3)
 
 
+def flat_factors(factors: np.ndarray) -> np.ndarray:
+    """uint32[bands, rows] in one row, filled up to a multiple of LANES."""
+    flat = np.ones(-(-factors.size // LANES) * LANES, np.uint32)
+    flat[: factors.size] = factors.reshape(-1)
+    return flat
+
+
 def keys_of(corpus: Corpus, factors: np.ndarray, weights: np.ndarray, pool: Executor) -> np.ndarray:
     """Band keys uint64[bands, records]; factors: uint32[bands, rows] of some bands."""
     bands, rows = factors.shape
-    flat = np.ones(-(-bands * rows // LANES) * LANES, np.uint32)
-    flat[: bands * rows] = factors.reshape(-1)
+    flat = flat_factors(factors)
     n = len(corpus.begin)
     keys = np.empty((bands, n), np.uint64)
     in_blocks(pool, n, BLOCK, partial(band_keys, corpus, flat, weights, keys))
