@@ -10,13 +10,14 @@ from p2med import __version__
 from p2med.certify.bounds import lower_bound
 from p2med.certify.canary import KINDS
 from p2med.certify.linkage import Linkage
-from p2med.certify.measure import Measured
 from p2med.certify.plan import Plan
 from p2med.certify.residual import ResidualScan
 from p2med.certify.search import SPELLINGS
 from p2med.schema.base import Frozen
 
 PLACES = {"text": "文本", "table": "表格栏目", "header": "DICOM 头", "pixels": "图像像素"}
+FOLDER = "deid folder: "
+"""Before the place of what went through `p2med deid folder` instead of the verb."""
 LIBRARIES = ("pydicom", "numpy", "pyarrow", "scipy", "pillow", "pydantic")
 NOT_TESTED = (
     (
@@ -102,7 +103,6 @@ class Certificate(Frozen):
     """The reason when deid's own last search stopped the run on the copy; nothing would have gone out."""
     classes: tuple[ClassRow, ...]
     planted: int
-    withheld: int
     leaked: int
     leaks: dict[str, int]
     damage: Damage
@@ -134,18 +134,19 @@ def versions() -> dict[str, str]:
     return found | {name: version(name) for name in LIBRARIES}
 
 
-def class_rows(plan: Plan, measured: Measured) -> tuple[ClassRow, ...]:
-    """Rows in the order of PLACES and KINDS."""
+def class_rows(plan: Plan, outcome: dict[int, str], before: str = "") -> tuple[ClassRow, ...]:
+    """Rows in the order of PLACES and KINDS; `before` is put before the place."""
     counts: Counter[tuple[str, str, bool, str]] = Counter()
-    for number, canary in enumerate(plan.canaries):
-        counts[canary.place, canary.kind, canary.known, measured.outcome[number]] += 1
+    for number, end in outcome.items():
+        canary = plan.canaries[number]
+        counts[canary.place, canary.kind, canary.known, end] += 1
     rows = []
     for place in PLACES:
         for kind in KINDS:
             for known in (True, False):
                 n = {o: counts[place, kind, known, o] for o in ("removed", "leaked", "withheld")}
                 if any(n.values()):
-                    rows.append(_row(place, kind, known, n))
+                    rows.append(_row(before + place, kind, known, n))
     return tuple(rows)
 
 

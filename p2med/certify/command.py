@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Plant invented identities into a copy, search every byte, write a certificate and a review queue."""
     found = certify(run, out or run / "certificate", patients, per_class, seed)
-    print(f"planted {found.planted}, withheld {found.withheld}, leaked {found.leaked}")
+    print(f"planted {found.planted}, leaked {found.leaked}")
     for where, count in found.leaks.items():
         print(f"  leaked: {count:6}  {where}")
     values = sum(k.found for k in found.residual.kinds)

@@ -177,13 +177,16 @@ def _judge_files(
             done.leaks["pixels: text drawn into the image"] += 1
 
 
+def values_searched(plan: Plan) -> list[int]:
+    """Canaries that every byte is searched for; dates and pixels are judged where they stand."""
+    return [n for n, c in enumerate(plan.canaries) if c.day is None and c.place != "pixels"]
+
+
 def _judge_bytes(plan: Plan, root: Path, done: Measured) -> None:
-    """Every byte of the output, for every value that is searched for as a whole."""
-    values = {}
+    """Every byte of the output, for every value that is searched for as a whole, and for old dates."""
+    values = {n: plan.canaries[n].value for n in values_searched(plan)}
     for number, canary in enumerate(plan.canaries):
-        if canary.day is None and canary.place != "pixels":
-            values[number] = canary.value
-        elif canary.day is not None and canary.day.year <= OLD_YEARS[1]:
+        if canary.day is not None and canary.day.year <= OLD_YEARS[1]:
             values |= {-1 - number * 10 - n: v for n, v in enumerate(date_spellings(canary.day))}
         done.outcome.setdefault(number, "removed")
     done.found = search(resolve("run:2_deid", root), values)

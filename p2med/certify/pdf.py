@@ -17,7 +17,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-from p2med.certify.certificate import PLACES, Certificate
+from p2med.certify.certificate import FOLDER, PLACES, Certificate
 from p2med.files import write_bytes
 
 FONT = "STSong-Light"
@@ -95,8 +95,7 @@ def _summary(c: Certificate) -> list[Flowable]:
         _p(f"运行 Run: {c.run}　　密钥编号 Key id: {c.key_id}　　种子 Seed: {c.seed}"),
         _p(
             f"副本 Copy: {c.patients} 名患者 patients, {c.records} 份记录 records, "
-            f"{c.dicom_files} 个 DICOM 文件 files; 植入 planted {c.planted}, 未放行 withheld {c.withheld}, "
-            f"泄漏 leaked {c.leaked}"
+            f"{c.dicom_files} 个 DICOM 文件 files; 植入 planted {c.planted}, 泄漏 leaked {c.leaked}"
         ),
         Spacer(1, 2 * mm),
         _p(zh),
@@ -123,7 +122,7 @@ def _classes(c: Certificate) -> list[Flowable]:
     ]
     for r in c.classes:
         kind = f"{r.zh} {r.kind.replace('_', ' ')}"
-        place = f"{PLACES[r.place]} {r.place}"
+        place = f"{PLACES[r.place.removeprefix(FOLDER)]} {r.place}"
         counts = [str(n) for n in (r.planted, r.withheld, r.searched, r.leaked)]
         rows.append(
             [place, kind, "是 yes" if r.known else "否 no", *counts, _percent(r.recall), _percent(r.lower_95)]

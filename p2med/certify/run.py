@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from p2med.certify.certificate import (
+    FOLDER,
     NOT_TESTED,
     Certificate,
     Damage,
@@ -20,6 +21,7 @@ from p2med.certify.certificate import (
     versions,
 )
 from p2med.certify.copies import Copy, write_copy
+from p2med.certify.folder import measure_folder
 from p2med.certify.linkage import linkage
 from p2med.certify.measure import Measured, measure
 from p2med.certify.pdf import write_pdf
@@ -68,15 +70,15 @@ def certify(root: Path, out: Path, patients: int = 100, per_class: int = 300, se
             copy, config.model_copy(update={"key_file": str(key_file) if key_file else None}), work
         )
         measured = measure(plan, copy, work, Pseudonyms(key))
+        by_folder = measure_folder(plan, copy, work, key, config)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    certificate = _certificate(root, manifest, key, seed, plan, copy, measured, blocked)
+    certificate = _certificate(root, manifest, key, seed, plan, copy, (measured, by_folder), blocked)
     path = out / "certificate.json"
     write_json(path, certificate.model_dump(mode="json"))
     write_pdf(certificate, sha256_of(path), out / "certificate.pdf")
     queue = write_review(root, Pseudonyms(key), out / "review.html")
-    say(f"certify: {certificate.leaked} of {certificate.planted} planted values leaked, ")
-    say(f"certify: {queue} items wait in {out / 'review.html'}")
+    say(f"certify: {queue} items wait for review in {out / 'review.html'}")
     return certificate
 
 
@@ -107,10 +109,11 @@ def _certificate(
     seed: int,
     plan: Plan,
     copy: Copy,
-    measured: Measured,
+    ways_out: tuple[Measured, Measured],
     blocked: str | None,
 ) -> Certificate:
-    outcomes = list(measured.outcome.values())
+    measured, by_folder = ways_out
+    classes = class_rows(plan, measured.outcome) + class_rows(plan, by_folder.outcome, FOLDER)
     labelled = verb_folder(root, "curate")
     labelled = labelled if read_manifest(labelled) else verb_folder(root, "deid")
     return Certificate(
@@ -121,11 +124,10 @@ def _certificate(
         records=sum(len(c.records) for c in plan.cases),
         dicom_files=len(copy.files),
         blocked=blocked,
-        classes=class_rows(plan, measured),
+        classes=classes,
         planted=len(plan.canaries),
-        withheld=outcomes.count("withheld"),
-        leaked=outcomes.count("leaked"),
-        leaks=dict(sorted(measured.leaks.items())),
+        leaked=sum(r.leaked for r in classes),
+        leaks=dict(sorted((measured.leaks + by_folder.leaks).items())),
         damage=Damage(
             clinical_terms=measured.terms,
             clinical_terms_kept=measured.terms_kept,
@@ -139,9 +141,9 @@ def _certificate(
             patients_with_two_offsets=measured.patients_with_two_offsets,
         ),
         searched=Searched(
-            files=measured.found.searched_files,
-            bytes=measured.found.searched_bytes,
-            texts=measured.found.searched_texts,
+            files=sum(m.found.searched_files for m in ways_out),
+            bytes=sum(m.found.searched_bytes for m in ways_out),
+            texts=sum(m.found.searched_texts for m in ways_out),
         ),
         not_copied=copy.not_copied,
         residual=scan_run(root),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from p2med.certify import run as certify_run
+from p2med.certify.certificate import FOLDER
 from p2med.certify.linkage import linkage
 from p2med.certify.measure import remains
 from p2med.certify.residual import scan_run
@@ -65,14 +66,19 @@ def row(certificate, place: str, kind: str, known: bool):
 
 
 def test_every_class_is_planted_and_every_canary_has_one_end(certificate):
-    assert {r.place for r in certificate.classes} == {"text", "table", "header", "pixels"}
+    verb = [r for r in certificate.classes if not r.place.startswith(FOLDER)]
+    assert {r.place for r in verb} == {"text", "table", "header", "pixels"}
     assert len({r.kind for r in certificate.classes}) == 16
-    assert certificate.planted == sum(r.planted for r in certificate.classes)
+    assert certificate.planted == sum(r.planted for r in verb)
     for r in certificate.classes:
         assert r.planted == r.withheld + r.searched and 0 <= r.leaked <= r.searched
     assert certificate.dicom_files > 20 and certificate.not_copied == {}
     assert row(certificate, "header", "header_text", False).searched > 100
     assert row(certificate, "text", "patient_name", True).searched >= 4
+    for kind in ("header_text", "uid", "staff_name"):
+        folder = row(certificate, FOLDER + "header", kind, kind == "staff_name")
+        assert folder.planted == row(certificate, "header", kind, kind == "staff_name").planted
+        assert folder.searched > 20 and folder.leaked == 0
 
 
 def test_what_the_tables_hold_is_removed_and_clinical_words_stay(certificate):
