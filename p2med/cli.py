@@ -9,18 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow.parquet as pq
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from p2med import plugins, store
 from p2med.curate.commands import dedup, diagnoses
 from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
+from p2med.mix.commands import review
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
+from p2med.sheet.commands import sheet, show
+from p2med.synth.commands import synth
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -154,29 +153,6 @@ def serve(
 
 
 @app.command()
-def synth(
-    out: Annotated[Path, typer.Argument(help="folder to write the synthetic hospital to")],
-    patients: Annotated[int, typer.Option(min=1)] = 300,
-    seed: Annotated[int, typer.Option()] = 7,
-    overrides: Set = None,
-) -> None:
-    """0. Write the synthetic Chinese children's hospital: DICOM, exports, truth table."""
-    config = importlib.import_module("p2med.synth.config").SynthConfig
-    values: dict[str, Any] = {"patients": patients, "seed": seed}
-    for override in overrides or ():
-        key, _, value = override.partition("=")
-        values[key] = value
-    try:
-        section = config.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        known = ", ".join(config.model_fields)
-        raise RecipeError(f"synth {where}: {fault['msg']}; known here: {known}") from None
-    importlib.import_module("p2med.synth.run").run(section, out)
-
-
-@app.command()
 def answer(
     checkpoint: Annotated[Path, typer.Argument(help="a checkpoint, e.g. runs/demo/5_train/stage3")],
     task: Annotated[str, typer.Option(help="a task name; `p2med names tasks` lists them")],
@@ -205,8 +181,8 @@ def answer(
     )
 
 
-app.command()(dedup)
-app.command()(diagnoses)
+for _command in (synth, dedup, diagnoses, review, show, sheet):
+    app.command()(_command)
 
 
 @app.command()
@@ -239,40 +215,6 @@ def names(kind: Annotated[str, typer.Argument(help=" | ".join(PLUGIN_FOLDERS))])
     if kind not in PLUGIN_FOLDERS:
         raise RecipeError(f"no plug-in folder {kind!r}; there are: {', '.join(PLUGIN_FOLDERS)}")
     print("\n".join(plugins.names(PLUGIN_FOLDERS[kind])))
-
-
-@app.command()
-def show(
-    folder: Annotated[Path, typer.Argument(help="a verb's folder, e.g. runs/demo/3_curate")],
-    item: Annotated[str | None, typer.Argument(help="an id: print that item whole")] = None,
-) -> None:
-    """Counts, reasons for rejection, or one item, as a person would read them."""
-    manifest = store.read_manifest(folder)
-    if manifest is None:
-        raise P2MedError(f"{folder} has no manifest.json; name a finished folder such as runs/demo/3_curate")
-    if item is not None:
-        print(json.dumps(_find(folder, item), ensure_ascii=False, indent=2, default=str))
-        return
-    table = Table("noun", "in", "out", "rejected", title=f"{manifest.verb} ({folder})", title_justify="left")
-    for noun, c in manifest.counts.items():
-        table.add_row(noun, str(c.entered), str(c.passed), str(c.rejected))
-    console = Console()
-    console.print(table)
-    reasons = Table("noun", "reason", "count", title="rejected", title_justify="left")
-    for noun, by_reason in manifest.rejected_reasons.items():
-        for reason, count in sorted(by_reason.items(), key=lambda x: -x[1]):
-            reasons.add_row(noun, reason, str(count))
-    console.print(reasons)
-    if manifest.notes:
-        console.print_json(json.dumps(manifest.notes, ensure_ascii=False))
-
-
-def _find(folder: Path, item: str) -> dict[str, Any]:
-    for path in sorted(folder.glob("*-*.parquet")):
-        for row in pq.read_table(path).to_pylist(maps_as_pydicts="lossy"):
-            if item in (row.get("case_id"), row.get("conversation_id")):
-                return row
-    raise P2MedError(f"{folder} has no item {item!r}")
 
 
 # ---------------------------------------------------------------- errors

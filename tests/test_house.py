@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "certify": GROUND | {"imaging", "ingest", "deid"},
     "curate": GROUND | {"imaging", "clinical"},
     "mix": GROUND | {"tasks"},
+    "sheet": GROUND,
     "train": GROUND | {"model", "imaging"},
     "bench": GROUND | {"tasks", "model", "clinical", "imaging"},
     "serve": GROUND | {"tasks", "model", "imaging"},

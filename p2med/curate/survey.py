@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from p2med.curate.census import census
 from p2med.curate.config import CurateConfig, DedupConfig
 from p2med.curate.duplicates import OutpatientTexts, Pair
 from p2med.curate.filters import conflict_of, subject_of
@@ -115,6 +116,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         patients.setdefault(split, set()).add(row["patient"]["patient_key"])
         diseases.setdefault(split, Counter()).update(row["diagnoses"])
     return {
+        "census": census(_rows(paths, ["patient", "studies"])),
         "cases": dict(sorted(cases.items())),
         "patients": {s: len(p) for s, p in sorted(patients.items())},
         "diseases": {

@@ -17,6 +17,7 @@ from typing import Any
 from p2med.errors import P2MedError
 from p2med.progress import say, track
 from p2med.store import TEMPORARY_SUFFIX, code_digest, write_bytes, write_json, write_text
+from p2med.synth import paper
 from p2med.synth.config import SynthConfig
 from p2med.synth.exports import Exports
 from p2med.synth.patient import Made, make_patient
@@ -31,6 +32,9 @@ def run(config: SynthConfig, out: Path) -> None:
     Raises:
       P2MedError: `out` holds other files, or a hospital of another seed or size.
     """
+    if config.paper_scale:
+        paper.run(config, out.parent)
+        return
     identity = {
         "config": config.model_dump(mode="json", exclude={"workers"}),
         "code": code_digest("synth"),
