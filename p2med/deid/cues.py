@@ -11,19 +11,27 @@ NO_NAMES = frozenset(words("no_name"))
 
 
 def any_of(terms: Iterable[str]) -> str:
-    """An alternation, longest first."""
-    return "|".join(map(re.escape, sorted(set(terms), key=lambda w: (-len(w), w))))
+    """An alternation, longest first, that looks at each first character once."""
+    by_first: dict[str, list[str]] = {}
+    for term in sorted(set(terms), key=lambda w: (-len(w), w)):
+        by_first.setdefault(term[0], []).append(re.escape(term[1:]))
+    branches = [
+        re.escape(c) + (f"(?:{'|'.join(rest)})" if rest != [""] else "") for c, rest in by_first.items()
+    ]
+    firsts = "".join(map(re.escape, by_first))
+    return f"(?=[{firsts}])(?:{'|'.join(branches)})"
 
 
-GAP = r"[\s:(\[【「“\"'=/\\|_—\-,、。;是为叫系名]"
+_FIRSTS = {w[0] for kind in ("pet_name_label", "name_label", "role") for w in words(kind)}
 BEFORE_NAME = re.compile(
+    rf"(?=[{''.join(map(re.escape, sorted(_FIRSTS)))}])(?:"
     rf"(?P<pet>{any_of(words('pet_name_label'))})(?P<pet_gap>[\s:是叫为“\"(]{{0,4}})|"
-    rf"(?P<label>{any_of(words('name_label'))})(?P<label_gap>\s{{0,4}}[:=]\s{{0,6}}|\s{{1,6}}|[是为叫]?)|"
-    rf"(?P<role>{any_of(words('role'))})(?P<gap>[\s:(\[【「“\"'=/|—\-是为叫系]{{0,4}})"
+    rf"(?P<label>{any_of(words('name_label'))})(?P<label_gap>\s{{0,4}}[:=】\]]\s{{0,6}}|\s{{1,6}}|[是为叫]?)|"
+    rf"(?P<role>{any_of(words('role'))})(?P<gap>[\s:(\[【「“\"'=/|—\-】\])是为叫系]{{0,4}}))"
 )
-LATIN_CUE = re.compile(
-    r"(?:(?P<label>姓名|名字|英文名|拼音|护照名|签名|签字|(?<![a-z])(?:patient(?:'s)?\s?(?:name)?|name|pt|dr|mr|mrs|ms|signed(?:\s?by)?|mother|father|parent|guardian))|"
-    rf"(?:{any_of(words('role'))}))[\s:.(=为是叫“\"]{{0,4}}"
+LATIN_LABEL = re.compile(
+    r"(?<![a-z])(?:patient(?:'s)?(?:\s?name)?|name|pt|dr|mr|mrs|ms|signed(?:\s?by)?|mother|father|parent|guardian|"
+    r"拼音|护照名)[\s:.(=为是“\"]{0,4}"
 )
 TITLE = re.compile(any_of(words("title")))
 PROFESSION = re.compile(

@@ -27,7 +27,7 @@ class Form:
 
 
 def _form(name: str, pattern: str, hints: str, sure: bool = False, padded: bool = False) -> Form:
-    return Form(name, re.compile(pattern), tuple(hints), sure, padded)
+    return Form(name, re.compile(pattern, re.MULTILINE), tuple(hints), sure, padded)
 
 
 _SEPARATOR = r"\s?[-/.·—–．、]\s?"
@@ -187,6 +187,11 @@ FORMS: tuple[Form, ...] = (
         r"(?<=[\u4e00-\u9fff])(?<![约为达高低重长宽深量数温压率值比至较厚大小径程度有近共每予在年月])(?P<month>0?[1-9]|1[0-2])(?P<s>[.-])"
         r"(?P<day>0?[1-9]|[12]\d|3[01])(?=\s?(?:起(?!效)|开始|始|胸片|ct片|入院|出院|就诊|复诊|我院|外院|门诊查|发病))",
         ".-",
+    ),
+    _form(
+        "day",
+        r"^\s{0,4}(?P<all>(?P<month>0?[1-9]|1[0-2])\.(?P<day>0[1-9]|[12]\d|3[01]))(?=\s{1,4}[\u4e00-\u9fff]|:|\s\d\d?:)",
+        ".",
     ),
     # 9.20 and 9-20 after a comma or a preposition, before what one does on a day; a figure's number is none.
     _form(

@@ -20,6 +20,8 @@ from p2med.deid.surnames import COMPOUND_SURNAMES, ELSEWHERE
 _CHINESE_TEXT = re.compile(f"[{CHINESE}]+")
 _LATIN_RUN = re.compile(r"[a-z]+(?:[\s\-_,.'’^·]{1,3}[a-z]+)*")
 _LATIN_WORD = re.compile("[a-z]+")
+# Two capitals alone are too often something else.
+_OF_HIM = re.compile(r"的|患|同学|小朋友|之[子女]|妈妈|爸爸|家长")
 _SHORTEST_LATIN = 4
 _MOST_WORDS = 4
 _SHORTEST_NUMBER, _SHORTEST_ANYWHERE = 4, 6
@@ -134,7 +136,12 @@ def _latin_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, in
                     yield begin, end, "name"
                 elif joined in known.initials and text[begin:end].upper() == text[begin:end]:
                     dotted = "." in text[begin:end]
-                    if dotted or len(joined) > 2 and joined not in LATIN_WORDS and end - begin == len(joined):
+                    if (
+                        dotted
+                        or (len(joined) > 2 or _OF_HIM.match(text, end))
+                        and joined not in LATIN_WORDS
+                        and end - begin == len(joined)
+                    ):
                         yield begin, end + (text[end : end + 1] == "." and dotted), "name"
 
 
@@ -236,7 +243,7 @@ def _pinyin(name: str) -> tuple[list[str], list[str]]:
         found += [family + "".join(letters), "".join(letters) + family]
     if len(given) == 2:
         found += [w for w in whole if len(w) > 4]
-    firsts = {f[0] for f in families}
+    firsts = {f[0] for f in families} | {"".join(r[0] for c in surname for r in _readings(c)[:1])}
     return found, [f + "".join(letters) for f in sorted(firsts)] + [
         "".join(letters) + f for f in sorted(firsts)
     ]

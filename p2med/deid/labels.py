@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from p2med.deid.cues import any_of
 from p2med.deid.words import words
 
-_TOKEN = r"[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
+_TOKEN = r"\d(?:[\s\-—–·•.\u200b-\u200d]{0,2}\d){7,21}x?|[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
 _IS = r"\s{0,4}(?:[:=#.]|为|是|系|编?号[:为是]?|no\.?:?)?\s{0,4}"
 _LABEL = re.compile(
     "(?:" + any_of(words("number_label")) + r")(?:卡|证|证件|单|编)?"
@@ -14,7 +14,7 @@ _LABEL = re.compile(
     r"(?![a-z0-9])"
 )
 _ASCII_LABEL = re.compile(
-    r"(?<![a-z])(?:patient\s?(?:id|no)|accession(?:\s?(?:no|number))?|acc|mrn|pid|medical\s?record(?:\s?(?:no|number))?|id|hn|ssn|passport)"
+    r"(?<![a-z])(?:patient\s?(?:id|no)|accession(?:\s?(?:no|number))?|acc|mrn|medical\s?record(?:\s?(?:no|number))?|id|ssn|passport|(?:pid|hn)(?=\s?[:=]))"
     r"\.?\s?(?:[:=#]|no\.?|number|is|为|是|号)?\s{0,3}(?P<value>(?=[a-z0-9\-/]*\d)[a-z0-9][a-z0-9\-_/]{2,30})"
 )
 _CHAT = re.compile(
@@ -26,9 +26,9 @@ _PHONE = re.compile(
     r"(?P<value>\+?\(?\d(?:[\s\-—–.()]{0,2}\d){2,16}(?:\s?转\s?\d{1,5})?)(?!\d|\.\d|次|天|年|月|分|岁|min)"
 )
 _BED = re.compile(
-    r"(?<![\d.a-z])(?:(?:\+|加|监护|抢救)\s?)?[a-z]?\d{1,3}(?:[\-+]\d{1,3})?(?:号|\s)?(?:病)?床(?!位|旁[^,，。\s]|边|头|垫|突|骨)|"
+    r"(?<![\d.a-z\-/])(?:(?:\+|加|监护|抢救)\s?)?[a-z]?\d{1,3}(?:[\-+]\d{1,3})?(?:号|\s)?(?:病)?床(?!位|旁[^,，。\s]|边|头|垫|突|骨)|"
     r"(?<![\d.a-z])[a-z]?\d{1,3}(?:号|\s)?床(?=旁)|"
-    r"床(?:位|号|位号)\s?[:为是]?\s{0,3}(?P<value>(?:\+|加)?\s?[a-z]?\d{1,4}(?:-\d{1,3})?\s?(?:床|号)?)|(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
+    r"床(?:位|号|位号)\s?[:为是]?\s{0,3}(?P<value>(?:\+|加)?\s?[a-z]?\d{1,4}(?:-\d{1,3})?\s?(?:号?床|号)?)|(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
     r"(?<![一-鿿])(?:加)?[一二三四五六七八九十]{1,3}号?床(?=患|[,，:])|(?<![a-z])bed\s?(?:no\.?\s?)?\d{1,3}"
 )
 _LABELS = (("number", _LABEL), ("number", _ASCII_LABEL), ("contact", _CHAT), ("phone", _PHONE))

@@ -4,54 +4,59 @@ Patient: Emily Johnson -> Emily Johnson        ZHANG Zihan, Zihan Zhang -> both 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from p2med.deid.cues import LATIN_CUE
+from p2med.deid.cues import LATIN_LABEL
 from p2med.deid.keep import LATIN_WORDS
+from p2med.deid.names import Cue
 from p2med.deid.words import words
 
 _FAMILIES = frozenset(words("family_in_pinyin"))
 _SYLLABLE = "(?:zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|uang|iong|ang|eng|ing|ong|ian|iao|uai|uan|van|ueng|ai|ei|ui|ao|ou|iu|ie|ve|ue|er|an|en|in|un|vn|ia|ua|uo|io|a|o|e|i|u|v)"
 _PINYIN = re.compile(rf"(?:{_SYLLABLE}){{1,3}}")
+_CAPITAL, _LETTER = "[A-ZÀ-ÖØ-Þ]", "[A-Za-zÀ-ÖØ-öø-ɏ]"
 _WORDS = re.compile(
     r"(?<![A-Za-z0-9])([A-Z][A-Za-z]+)(?:[ ,]{1,2}|\^)([A-Z][a-zA-Z]+(?:[-' ]?[A-Za-z]{2,})?)(?![A-Za-z0-9])"
 )
-_TOKEN = r"[A-Z][A-Za-z'’\-]*[A-Za-z]\.?|[A-Z]\."
-_AFTER_CUE = re.compile(rf"(?:{_TOKEN})(?:[ ·,^]{{1,2}}(?:{_TOKEN}|[a-z]{{2,8}}(?![a-z]))){{0,3}}")
+_TOKEN = rf"{_CAPITAL}(?:{_LETTER}|['’\-](?={_LETTER}))+|{_CAPITAL}\."
+_PARTICLE = "van|von|de|der|den|del|da|di|la|le|bin|ibn|al|el"
+_AFTER_CUE = re.compile(rf"(?:{_TOKEN})(?:(?:,\s|[ ·^]{{1,2}})(?:{_TOKEN}|(?:{_PARTICLE})(?![a-z]))){{0,3}}")
+_CAPITALIZED = re.compile(rf"{_CAPITAL}{_LETTER}")
 _NO_NAMES = frozenset(words("no_latin_name"))
 
 
-def latin_name_spans(folded: str, text: str) -> Iterator[tuple[int, int]]:
+def latin_name_spans(folded: str, text: str, cues: Mapping[int, Cue]) -> Iterator[tuple[int, int]]:
     """Yield [start, end) of names in Latin letters.
 
     Args:
-      folded: fold(text). text: as written, because only capitals tell a name.
+      folded: fold(text). text: as written, because only capitals tell a name. cues: of the folded text.
     """
-    for cue in LATIN_CUE.finditer(folded):
-        found = _AFTER_CUE.match(text, cue.end())
-        if not found:
-            continue
-        words = re.findall("[a-z]+", folded[found.start() : found.end()])
-        several = len(words) > 1 or cue["label"]
-        if words[0] in _NO_NAMES or words[0] in LATIN_WORDS and not several:
-            continue
-        if (
-            several
-            and sum(map(len, words)) > 3
-            and (cue["label"] or not text[found.start() : found.end()].isupper())
-        ):
+    if not _CAPITALIZED.search(text):
+        return
+    starts = {cue.end(): True for cue in LATIN_LABEL.finditer(folded)}
+    starts |= {at: cue.kind != "role" for at, cue in cues.items()}
+    for start, labelled in sorted(starts.items()):
+        found = _AFTER_CUE.match(text, start)
+        if found and _is_name(folded, text, found, labelled):
             yield found.span()
-        elif (
-            len(words[0]) > 3
-            and not found[0].isupper()
-            and not re.match(r"[评征病氏综]", text[found.end() :][:1])
-        ):
+    for found in _WORDS.finditer(text):
+        first, second = found[1].lower(), re.sub("[^a-z]", "", found[2].lower())
+        if any(_is_pinyin(*pair) for pair in ((first, second), (second, first))):
             yield found.span()
-    if "  " in text or " " in text or "," in text or "^" in text:
-        for found in _WORDS.finditer(text):
-            first, second = found[1].lower(), re.sub("[^a-z]", "", found[2].lower())
-            for family, given in ((first, second), (second, first)):
-                long = len(given) > 3 or len(family) > 3
-                if family in _FAMILIES and given not in LATIN_WORDS and long and _PINYIN.fullmatch(given):
-                    yield found.span()
-                    break
+
+
+def _is_name(folded: str, text: str, found: re.Match[str], labelled: bool) -> bool:
+    """After a role one word may also be `Apgar` or `CT`; after a label it hardly is."""
+    parts = re.findall("[a-z]+", folded[found.start() : found.end()])
+    several = len(parts) > 1 or labelled
+    if parts[0] in _NO_NAMES or parts[0] in LATIN_WORDS and not several:
+        return False
+    if several and sum(map(len, parts)) > 3 and (labelled or not found[0].isupper()):
+        return True
+    eponym = text[found.end() : found.end() + 1] in tuple("评征病氏综静")
+    return len(parts[0]) > 3 and not found[0].isupper() and not eponym
+
+
+def _is_pinyin(family: str, given: str) -> bool:
+    long = len(given) > 3 or len(family) > 3
+    return family in _FAMILIES and given not in LATIN_WORDS and long and bool(_PINYIN.fullmatch(given))

@@ -15,11 +15,11 @@ from p2med.deid.words import words
 
 # Log odds that a name begins here, by what stands before it.
 _AFTER_LABEL, _AFTER_ROLE_AND_GAP, _AFTER_ROLE = 0.0, -1.0, -3.0
-_ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.5, -7.0, -11.0
+_ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.0, -5.5, -9.0
 # 牛眼征, 索条影: the last character of terms.
 _NO_GIVEN = frozenset("征斑病癌瘤炎症肺骨壁裂臼腺叶区影")
 # Family names that mostly are small words: 左肺, 余肋骨, 诸骨, 那宝宝.
-_SMALL_WORDS = frozenset("左余诸双但那有来后全空拟才从可能先经由管")
+_SMALL_WORDS = frozenset("左余诸双但那有来后全空拟才从可能先经由管应")
 _SMALL_WORD = -3.0
 _BEFORE_TITLE, _BEFORE_PROFESSION = 4.0, 7.5
 _ENOUGH = 0.0
@@ -46,8 +46,11 @@ _PET = re.compile(rf"(?:([{CHINESE}])\1(?!\1)|[{CHINESE}]{{2,4}}(?![{CHINESE}])|
 _SURNAME_SAID = re.compile(
     f"(?:免贵|家长|父亲|母亲|患儿|孩子|本人|我|他|她|医生|阿姨|老师)?姓(?P<name>{'|'.join(COMPOUND_SURNAMES)}|[{''.join(sorted(SURNAMES))}])(?=[,，。;；、)\\s的]|$|，)"
 )
-_RARE_IN_WORDS = -6.2
+_RARE_IN_WORDS = -5.9
 _LONGEST_PART = 7
+# 流调员李芳, 证明人李芳, 副麻李芳: any word for a person may stand before a name.
+_PERSON = frozenset("员人者师工警士长生手麻主")
+_AFTER_PERSON, _BEFORE_STOP = 4.0, 2.5
 # After its character before it, a family name so likely is the rest of a word: 主任, 医师.
 _A_WORD = -4.6
 _SURNAME_BEFORE_TITLE = 4.0
@@ -61,7 +64,7 @@ _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
 
 
 @dataclass(frozen=True)
-class _Cue:
+class Cue:
     """What stands before a name: its log odds, and whether it is a role, a label or announces a nickname."""
 
     odds: float
@@ -69,16 +72,24 @@ class _Cue:
     gap: str = ""
 
 
-def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, labelled) of each Chinese name; `labelled`: a word before it says that it is one."""
-    cues = _cues(folded)
+def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[tuple[int, int, bool]]:
+    """Yield (start, end, labelled) of each Chinese name; `labelled`: a word before it says that it is one.
+
+    Args:
+      cues, inside: of find_cues; what follows a name is added to `cues` (李芳/王强).
+    """
     taken = 0
     starts = {m.start() for p in (_SURNAME, _COMPOUND) for m in p.finditer(folded)} | set(cues)
     for start in sorted(starts):
-        if start < taken or not _CHINESE.match(folded, start) or _LONG_ROLE.match(folded, start):
+        if start < taken or start in inside or start not in cues and _LONG_ROLE.match(folded, start):
+            continue
+        if not _CHINESE.match(folded, start):
             continue
         cue = cues.get(start)
         end = _end_of_name(folded, start, cue)
+        announced = cue or folded[start - 1 : start] == ":"
+        if announced and (foreign := _end_of_foreign(folded, start)) and foreign > max(start + 3, end or 0):
+            end = foreign
         if not end and cue:
             end = _end_of_other_name(folded, start, cue)
         if not end:
@@ -86,7 +97,7 @@ def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
         if end:
             taken = end
             if joint := _AND.match(folded, end):
-                cues.setdefault(joint.end(), _Cue(_AFTER_ROLE_AND_GAP, "role"))
+                cues.setdefault(joint.end(), Cue(_AFTER_ROLE_AND_GAP, "role"))
             yield start, end, cue is not None and cue.odds >= _AFTER_LABEL
     for dot in _DOT.finditer(folded):
         yield *_around_dot(folded, dot, cues), False
@@ -94,22 +105,26 @@ def name_spans(folded: str) -> Iterator[tuple[int, int, bool]]:
         yield *found.span("name"), True
 
 
-def _cues(folded: str) -> dict[int, _Cue]:
-    """Where a name may begin, and what says so."""
-    found: dict[int, _Cue] = {}
+def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
+    """Where a name may begin, and what says so; and where none may: inside such a word (接班, 副麻)."""
+    found: dict[int, Cue] = {}
+    inside: set[int] = set()
     for cue in BEFORE_NAME.finditer(folded):
         if cue["label"]:
-            kind = _Cue(_AFTER_LABEL if cue["label_gap"] else _AFTER_ROLE, "label")
+            kind = Cue(_AFTER_LABEL if cue["label_gap"] else _AFTER_ROLE, "label")
         elif cue["pet"]:
-            kind = _Cue(_AFTER_ROLE_AND_GAP, "pet")
+            kind = Cue(_AFTER_ROLE_AND_GAP, "pet")
         else:
             gap = (cue["gap"] or "").strip()
-            kind = _Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role", gap)
+            kind = Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role", gap)
         found[cue.end()] = kind
-    return found
+        inside.update(
+            range(cue.start() + 1, cue.end(cue.lastgroup.removesuffix("_gap").replace("gap", "role")))
+        )
+    return found, inside - found.keys()
 
 
-def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
+def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     """Where the name that begins here ends, or None if none begins."""
     before = folded[start - 1] if start else ""
     odds = cue.odds if cue else None
@@ -124,7 +139,7 @@ def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
     for length in (1, 2) if compound else (1, 2, 3):
         stop = start + len(surname) + length
         given = folded[start + len(surname) : stop]
-        if given[-1:] == surname == given[0]:
+        if given[:1] == surname and not cue:
             continue
         if len(given) < length or not _CHINESE.match(given[-1]):
             break
@@ -155,13 +170,15 @@ def _end_of_name(folded: str, start: int, cue: _Cue | None) -> int | None:
         elif bounded:
             score += (_BEFORE_VERB if folded[stop] in _FOLLOWING else _BOUNDED) if follows else _ALONE
         else:
-            score += _ANYWHERE
+            score += (
+                _ANYWHERE + (_BEFORE_STOP if not follows else 0) + (_AFTER_PERSON if before in _PERSON else 0)
+            )
         if score > best:
             best, end = score, stop
     return end
 
 
-def _end_of_other_name(folded: str, start: int, cue: _Cue) -> int | None:
+def _end_of_other_name(folded: str, start: int, cue: Cue) -> int | None:
     """A name without a family name of the list: a nickname, a name of another people, anything after `姓名:`."""
     if cue.kind == "pet" and (pet := _PET.match(folded, start)):
         return pet.end()
@@ -169,17 +186,21 @@ def _end_of_other_name(folded: str, start: int, cue: _Cue) -> int | None:
     word = token[0] if token else ""
     if token and cue.kind == "label" and cue.odds >= _AFTER_LABEL and 2 <= len(word) <= 5:
         return None if word in NO_NAMES or _has_role(word) else token.end()
-    foreign = _TRANSLITERATED.match(folded, start)
-    if foreign and language().words("", foreign[0]) < _RARE_IN_WORDS * len(foreign[0]):
-        return foreign.end()
-    return None
+    return _end_of_foreign(folded, start)
+
+
+def _end_of_foreign(folded: str, start: int) -> int | None:
+    """才让卓玛: three and more characters of such names that no text has beside each other."""
+    found = _TRANSLITERATED.match(folded, start)
+    rare = found and language().words("", found[0]) < _RARE_IN_WORDS * len(found[0])
+    return found.end() if found and rare else None
 
 
 def _has_role(word: str) -> bool:
     return word[-2:] in NO_NAMES or word[:2] in NO_NAMES
 
 
-def _end_of_surname(folded: str, start: int, cue: _Cue | None) -> int | None:
+def _end_of_surname(folded: str, start: int, cue: Cue | None) -> int | None:
     """A family name alone: 王主任, 李某, 张××, 小王护士."""
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
@@ -209,7 +230,7 @@ def _end_of_surname(folded: str, start: int, cue: _Cue | None) -> int | None:
     return stop if as_name > as_words else None
 
 
-def _around_dot(folded: str, dot: re.Match[str], cues: dict[int, _Cue]) -> tuple[int, int]:
+def _around_dot(folded: str, dot: re.Match[str], cues: dict[int, Cue]) -> tuple[int, int]:
     """买买提·艾山 stands among words without a gap: it goes on as far as the characters of such names do."""
     start, end = dot.span()
     said = [p for p in cues if start - _LONGEST_PART <= p <= start - 2]

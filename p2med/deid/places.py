@@ -49,6 +49,8 @@ def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
     for kind, suffix in (("hospital", HOSPITAL), ("school", SCHOOL), ("company", COMPANY)):
         for found in suffix.finditer(folded):
             start = _name_start(folded, found.start())
+            if start > found.start():
+                continue
             if (
                 start == found.start()
                 and found.start() == found.end()
@@ -58,6 +60,12 @@ def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
             end = found.end()
             if kind == "school" and (room := CLASS.match(folded, end)):
                 end = room.end()
+            elif (
+                kind == "school"
+                and folded[end : end + 1] in ("上", "读", "念")
+                and (room := CLASS.match(folded, end + 1))
+            ):
+                yield *room.span(), kind
             yield start, end, kind
     for pattern in (WORKS, WORKS_AT):
         for found in pattern.finditer(folded):

@@ -17,7 +17,7 @@ from p2med.deid.keep import is_kept
 from p2med.deid.known import Known, known_spans
 from p2med.deid.labels import label_spans
 from p2med.deid.latin_names import latin_name_spans
-from p2med.deid.names import name_spans
+from p2med.deid.names import find_cues, name_spans
 from p2med.deid.places import place_spans
 from p2med.errors import PhiError
 
@@ -99,11 +99,12 @@ def _spans(folded: str, text: str, known: Known, offset_days: int, note: date | 
         for start, end, kind in layer(folded):
             yield start, end, kind, SURROGATE[kind]
     signed: list[int] = []
-    for start, end, labelled in name_spans(folded):
+    cues, inside = find_cues(folded)
+    for start, end, labelled in name_spans(folded, cues, inside):
         if labelled or not is_kept(folded, start, end):
             signed.append(end)
             yield start, end, "name", SURROGATE["name"]
-    for start, end in latin_name_spans(folded, text):
+    for start, end in latin_name_spans(folded, text, cues):
         yield start, end, "name", SURROGATE["name"]
     for start, end, kind in place_spans(folded):
         if end - start > 4 or not is_kept(folded, start, end):
