@@ -34,6 +34,8 @@ Pair = tuple[set[Any], set[Any]]
 
 
 class Line(NamedTuple):
+    drawn: int
+    """1: labelled first, and then read to mend the rules; 2: labelled after that, never used for a rule."""
     source: str
     text: str
     labels: dict[str, str]
@@ -74,7 +76,7 @@ def read_lines(labels: Path = LABELS, data: Path | None = None) -> list[Line]:
         if hashlib.sha256(text.encode()).hexdigest()[:12] != row["sha256"]:
             raise ValueError(f"{row['file']} row {row['row']} is not the text that was labelled")
         pairs = [(_known(label), certainty) for label, certainty in row["labels"]]
-        lines.append(Line(row["source"], text, strongest(pairs)))
+        lines.append(Line(row["drawn"], row["source"], text, strongest(pairs)))
     return lines
 
 
@@ -195,6 +197,7 @@ def errors(lines: list[Line], reader: Any, shown: int) -> None:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--errors", type=int, default=0, help="show the errors of the first N lines")
+    parser.add_argument("--drawn", type=int, nargs="*", default=[1, 2], help="which samples")
     parser.add_argument("--reader", type=Path, help="another module with extract and mentions, to compare")
     options = parser.parse_args(arguments)
     reader: Any = diagnoses
@@ -203,9 +206,11 @@ def main(arguments: list[str]) -> None:
         assert spec and spec.loader
         reader = sys.modules["reader"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(reader)
-    lines = read_lines()
-    report(lines, reader)
-    errors(lines, reader, options.errors)
+    for drawn in options.drawn:
+        lines = [line for line in read_lines() if line.drawn == drawn]
+        print(f"\n## Sample {drawn}: {len(lines)} lines\n")
+        report(lines, reader)
+        errors(lines, reader, options.errors)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ _SEX_ALONE = re.compile(
     rf"|性别\s*[:：为]?\s*(?P<sex2>{_SEX})"
 )
 
+_SEX_HINT = re.compile(r"[男女]")
+_AGE_HINT = re.compile(r"[男女]|年龄|[岁半月天日]患")
 _MALE_ORGANS = re.compile(r"睾丸|阴囊|阴茎|包皮|包茎|隐睾|鞘膜积液|前列腺|精索|龟头")
 _FEMALE_ORGANS = re.compile(r"卵巢|子宫|阴道|阴唇|处女膜|月经|初潮|输卵管|外阴阴道炎")
 _DAYS_A_YEAR, _DAYS_A_MONTH = 365.25, 30.44
@@ -44,7 +46,7 @@ def sex(subject: Subject) -> str | None:
         return None
     other = "女" if subject.sex == "M" else "男"
     organs = _FEMALE_ORGANS if subject.sex == "M" else _MALE_ORGANS
-    for section, match in _stated(subject, (_STATED, _STATED_AGE_FIRST, _SEX_ALONE)):
+    for section, match in _stated(subject, (_STATED, _STATED_AGE_FIRST, _SEX_ALONE), _SEX_HINT):
         if other in (match.groupdict().get("sex1"), match.groupdict().get("sex2")):
             return f"{section}: the other sex is stated"
     for section, _ in _stated(subject, (organs,)):
@@ -60,7 +62,7 @@ def age(subject: Subject) -> str | None:
     """
     if subject.age_days is None:
         return None
-    for section, match in _stated(subject, (_STATED, _STATED_AGE_FIRST, _AGE_ALONE)):
+    for section, match in _stated(subject, (_STATED, _STATED_AGE_FIRST, _AGE_ALONE), _AGE_HINT):
         stated = {k.removeprefix("b_").removeprefix("c_"): v for k, v in match.groupdict().items() if v}
         low, high = _range_days(stated)
         if not low <= subject.age_days <= high:
@@ -83,9 +85,13 @@ def _range_days(stated: dict[str, str]) -> tuple[float, float]:
     return years * _DAYS_A_YEAR - half - _DAYS_A_YEAR, (years + 1) * _DAYS_A_YEAR + half
 
 
-def _stated(subject: Subject, patterns: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, re.Match[str]]]:
-    """What the sections say of this patient himself, now."""
+def _stated(
+    subject: Subject, patterns: tuple[re.Pattern[str], ...], hint: re.Pattern[str] | None = None
+) -> Iterator[tuple[str, re.Match[str]]]:
+    """What the sections say of this patient himself, now; without its hint a section is not searched."""
     for section, text in subject.sections.items():
+        if hint is not None and not hint.search(text):
+            continue
         for pattern in patterns:
             for match in pattern.finditer(text):
                 before = re.split(r"[。；;！!\n]", text[max(0, match.start() - _REACH) : match.start()])[-1]

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p2med.clinical.certainty import clause_starts
 from p2med.clinical.diagnoses import NORMAL, Mention, mentions
-from p2med.clinical.findings import read_statements
+from p2med.clinical.findings import Statement, read_statements
 from p2med.clinical.vocabulary import vocabulary
 from p2med.curate.filters_subject import Subject
 from p2med.schema.terms import RecordKind, Section
@@ -50,7 +51,7 @@ def side(subject: Subject) -> str | None:
     """Findings and impression place the same thing on opposite sides."""
     if (texts := _texts(subject)) is None:
         return None
-    seen = [s for s in read_statements(texts[0]) if not s.denied]
+    seen = [s for s in _statements(texts[0]) if not s.denied]
     for named in _impression(texts[1]):
         looks = _looks(named.label)
         where = {x for s in seen if s.finding.name in looks for x in s.finding.sides}
@@ -63,7 +64,7 @@ def negation(subject: Subject) -> str | None:
     """One section denies what the other affirms; a normal impression over a lesion counts too."""
     if (texts := _texts(subject)) is None:
         return None
-    statements, gone = read_statements(texts[0]), _GONE.search(texts[0])
+    statements, gone = _statements(texts[0]), _GONE.search(texts[0])
     impression = _impression(texts[1])
     for named in impression:
         if named.label not in _SAME_NAME:
@@ -101,7 +102,9 @@ def pairing(subject: Subject) -> str | None:
     return None
 
 
-_COMPARED = re.compile(r"比较|对比|对照|旧片|前片|原片|建议|结合|复查|进一步|必要时|与.{0,12}片|既往|外院")
+_COMPARED = re.compile(
+    r"比较|对比|对照|旧片|前片|原片|建议|结合|复查|进一步|必要时|与.{0,12}片|既往|曾|外院|于.{0,14}行|\d[年/.-]\d"
+)
 _CT_WORDS = re.compile(r"(?<![A-Za-z])CT(?:平扫|增强|扫描|检查|值|示|图像)|肺窗|纵隔窗|螺旋扫描|HU")
 _FILM_WORDS = re.compile(r"[正侧]位片|胸片|平片|摄片|DR片|床旁片|(?<![A-Za-z])DR(?![A-Za-z])")
 _CHEST = re.compile(r"肺|胸|心|膈|气管|纵隔|肋|chest|lung|cardi|thora", re.IGNORECASE)
@@ -121,14 +124,21 @@ def _clauses(subject: Subject) -> list[str]:
     return [c for text in subject.sections.values() for c in re.findall(r"[^。；;，,\n]+", text)]
 
 
-def _impression(text: str) -> list[_Named]:
+@lru_cache(maxsize=4)
+def _statements(text: str) -> tuple[Statement, ...]:
+    """Read once for the two filters that need it."""
+    return tuple(read_statements(text))
+
+
+@lru_cache(maxsize=4)
+def _impression(text: str) -> tuple[_Named, ...]:
     starts = clause_starts(text)
     found = []
     for m in mentions(text):
         if m.status in ("affirmed", "negated"):
             clause = max((s for s in starts if s <= m.start), default=0)
             found.append(_Named(m.label, _sides(text[clause : m.end], m), m.status == "negated"))
-    return found
+    return tuple(found)
 
 
 def _sides(words: str, mention: Mention) -> frozenset[str]:

@@ -28,7 +28,7 @@ def test_the_labels_are_of_the_vocabulary_and_hold_no_text(bench):
     rows = [json.loads(line) for line in bench.LABELS.read_text(encoding="utf-8").splitlines()]
     assert len(rows) >= 500
     assert {key for row in rows for key in row} == {
-        "source", "file", "row", "field", "start", "end", "sha256", "labels"
+        "drawn", "source", "file", "row", "field", "start", "end", "sha256", "labels"
     }  # fmt: skip
     assert len({row["sha256"] for row in rows}) == len(rows)
     said = Counter(tuple(pair) for row in rows for pair in row["labels"])
