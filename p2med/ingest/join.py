@@ -49,7 +49,7 @@ def joined(
     yield from rereads(i for i in found if isinstance(i, Instance))
     yield from tables.rejected
     records = sum(len(c.records) for c in cases)
-    yield Tally("record_row", tables.entered, tables.patients_passed + records)
+    yield Tally(tables.noun, tables.entered, tables.patients_passed + records)
     yield from (f for f in found if isinstance(f, Rejected))
     yield from unowned
     files = sum(len(s.files) for c in cases for study in c.studies for s in study.series)
@@ -62,7 +62,8 @@ def _hospital(tables: Tables, instances: list[Instance]) -> tuple[_Hospital, lis
     hospital = _Hospital(tables, {}, {}, {})
     refused: list[Rejected] = []
     for uid, members in studies_of(instances).items():
-        patients = {i.patient_id for i in members}
+        patients = {tables.alias.get(i.patient_id, i.patient_id) for i in members}
+        patients |= {tables.visit_of_study[uid][0]} if uid in tables.visit_of_study else set()
         if len(patients) > 1 or "" in patients:
             reason = "patient_id_missing" if "" in patients else "study_of_two_patients"
             refused += [Rejected(noun="dicom_file", id=i.file, reason=reason) for i in members]
@@ -83,10 +84,11 @@ def _cases(
     for record_id, reason in (refused | visits.refused).items():
         tables.refuse(tables.where[record_id], reason)
     by_study = {joins[r.record_id].study_uid: r for r in reports if r.record_id in joins}
-    ordering = _ordering(visits)
+    named = _named_visits(hospital, visits)
     for uid, study in hospital.studies.items():
         report, patient = by_study.get(uid), hospital.patient_of[uid]
-        number, rule = _visit_number(patient, study, report, visits, ordering, options)
+        own = visits.of_patient.get(patient, [])
+        number, rule = _visit_number(study, report, named.get(uid), own, options.window_days)
         visit = visits.open(patient, number, study.study_date)
         visit.study_uids.append(uid)
         hospital.studies[uid] = study.model_copy(update={"joined_by": rule})
@@ -108,32 +110,35 @@ def _cases(
     ]
 
 
-def _ordering(visits: Visits) -> dict[tuple[str, str], str]:
-    """The visit whose record names an accession number, when it is one visit alone."""
-    numbers: dict[tuple[str, str], set[str]] = {}
+def _named_visits(hospital: _Hospital, visits: Visits) -> dict[str, tuple[str, VisitRule]]:
+    """The visit of every study that a record names: by its UID, or by an accession number of one visit."""
+    ordered: dict[tuple[str, str], set[str]] = {}
     for visit in visits.of.values():
-        for row in visit.rows:
-            if row.accession_number:
-                key = visit.patient_id, row.accession_number
-                numbers.setdefault(key, set()).add(visit.visit_number)
-    return {key: next(iter(found)) for key, found in numbers.items() if len(found) == 1}
+        for number in (r.accession_number for r in visit.rows if r.accession_number):
+            ordered.setdefault((visit.patient_id, number), set()).add(visit.visit_number)
+    named: dict[str, tuple[str, VisitRule]] = {}
+    for uid, study in hospital.studies.items():
+        found = ordered.get((hospital.patient_of[uid], study.accession_number or ""), set())
+        if uid in hospital.tables.visit_of_study:
+            named[uid] = hospital.tables.visit_of_study[uid][1], "imaging_study"
+        elif len(found) == 1:
+            named[uid] = next(iter(found)), "record_accession_number"
+    return named
 
 
 def _visit_number(
-    patient: str,
     study: IdentifiedStudy,
     report: TextRow | None,
-    visits: Visits,
-    ordering: Mapping[tuple[str, str], str],
-    options: JoinOptions,
+    named: tuple[str, VisitRule] | None,
+    own: Sequence[Visit],
+    window_days: tuple[int, int],
 ) -> tuple[str, VisitRule]:
-    """The study's visit: by its report, by the record that ordered it, by time, or one of its own."""
+    """The study's visit: by its report, by another record, by time, or one of its own."""
     if report is not None and report.visit_number:
         return report.visit_number, "report_visit_number"
-    ordered = ordering.get((patient, study.accession_number or ""))
-    if ordered is not None:
-        return ordered, "record_accession_number"
-    near = visit_by_time(visits.of_patient.get(patient, []), study.study_date, options.window_days)
+    if named is not None:
+        return named
+    near = visit_by_time(own, study.study_date, window_days)
     if near is not None:
         return near.visit_number, "patient_and_window"
     return f"study/{study.study_uid}", "alone"

@@ -2,7 +2,7 @@
 
 report -> study   study_instance_uid, accession_number, patient_and_date, patient_and_window
 record -> visit   visit_number, patient_and_date, patient_and_window, own_visit
-study  -> visit   report_visit_number, record_accession_number, patient_and_window, alone
+study  -> visit   report_visit_number, imaging_study, record_accession_number, patient_and_window, alone
 """
 
 import re
@@ -19,8 +19,8 @@ _CT_WORDS = re.compile(r"CT", re.IGNORECASE)
 _XRAY_WORDS = re.compile(r"X|DR|CR|DX|平片|胸片|摄片", re.IGNORECASE)
 JoinRule = Literal["study_instance_uid", "accession_number", "patient_and_date", "patient_and_window"]
 VisitRule = Literal[
-    "visit_number", "patient_and_date", "own_visit", "report_visit_number", "record_accession_number",
-    "patient_and_window", "alone",
+    "visit_number", "patient_and_date", "patient_and_window", "own_visit",
+    "report_visit_number", "imaging_study", "record_accession_number", "alone",
 ]  # fmt: skip
 
 

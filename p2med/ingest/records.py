@@ -117,9 +117,14 @@ class Tables:
     rejected: list[Rejected] = field(default_factory=list)
     where: dict[str, str] = field(default_factory=dict)
     """Record id -> `file:row`, for what is refused later."""
+    noun: str = "record_row"
+    alias: dict[str, str] = field(default_factory=dict)
+    """Other numbers of a patient -> the number that the case bears."""
+    visit_of_study: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Study UID -> patient and visit number, where the records name the image's study."""
 
     def refuse(self, where: str, reason: str, detail: str = "") -> None:
-        self.rejected.append(Rejected(noun="record_row", id=where, reason=reason, detail=detail))
+        self.rejected.append(Rejected(noun=self.noun, id=where, reason=reason, detail=detail))
 
 
 Reader = Callable[[TableOptions], list[Row]]

@@ -49,6 +49,7 @@ def _grammar(
     for h in chinese:
         if h.means in _SECTIONS and kind.value in h.kinds:
             section_of.setdefault(h.spelling, Section(h.means))
+            section_of.setdefault(h.means, Section(h.means))
     section_of |= {"".join(h.split()): s for h, s in extra}
     # What heads a section of another kind of record, or a table's column, ends a section too.
     every = {*section_of, *(h.spelling for h in chinese if h.means != "text")}
@@ -64,3 +65,9 @@ def _either(words: set[str]) -> str:
     """Any of the words, the longest first; printed headings are often spaced (主  诉)."""
     ordered = sorted(words, key=lambda w: (-len(w), w))
     return "|".join(_BLANK.join(map(re.escape, w)) for w in ordered)
+
+
+def section_of_heading(heading: str, kind: RecordKind) -> Section | None:
+    """The section that a heading names in this kind of record."""
+    named = "".join(heading.split()).strip("：:")
+    return _grammar(kind, ())[1].get(named)
