@@ -21,6 +21,12 @@ class SamplerConfig(Frozen):
     match_total_of: Literal["inpatient"] | None = None
     """Stop when as many are drawn as the stage has inpatient records (Sec. V-A.3)."""
 
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self):
+        if self.from_categories is not None and self.from_categories[0] > self.from_categories[1]:
+            raise ValueError("from_categories: the lower bound comes first")
+        return self
+
     @property
     def takes_all(self) -> bool:
         """No rule on diseases: every conversation may be drawn."""

@@ -11,7 +11,7 @@ from p2med.mix.config import SamplerConfig
 LABELS = st.lists(
     st.lists(st.sampled_from("abcdef"), max_size=3, unique=True).map(tuple), min_size=0, max_size=80
 )
-BOUNDS = st.tuples(st.integers(0, 15), st.integers(0, 40))
+BOUNDS = st.tuples(st.integers(0, 15), st.integers(0, 40)).map(lambda b: (min(b), max(b)))
 
 
 @st.composite
