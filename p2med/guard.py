@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from signal import SIGXCPU
 from typing import Any, Generic, TypeVar
 
@@ -25,10 +26,10 @@ J = TypeVar("J")
 R = TypeVar("R")
 WARM = ["p2med.imaging.dicom", "p2med.imaging.picture"]
 """Imported once, by the process that every child is forked from."""
-AHEAD = 2
-"""Jobs that a child holds: while one answer travels, it reads the next."""
-BROKEN = ("reader_died", "memory_limit", "cpu_limit", "time_limit")
-"""After these a child is of no more use."""
+AHEAD = 8
+"""Jobs that a child holds: while answers travel, it reads the next."""
+SHORT = 8192
+"""Bytes of a job that is sent to a child which is still at work; AHEAD of them fit into a socket."""
 FAR = 32
 """Results for each child that may wait for an earlier one."""
 
@@ -36,9 +37,16 @@ FAR = 32
 @dataclass(frozen=True)
 class _Job:
     number: int
-    job: Any
+    payload: bytes
     weight: int
     second_try: bool = False
+
+    def fits(self, child: "_Child") -> bool:
+        """A long job waits for an idle child: two who write and do not read would wait for each other."""
+        if not child.jobs:
+            return True
+        short = len(self.payload) <= SHORT
+        return short and len(child.jobs) < AHEAD and not any(j.second_try for j in child.jobs)
 
 
 class Guard(Generic[J, R]):
@@ -85,7 +93,10 @@ class Guard(Generic[J, R]):
 
     def map(self, jobs: Iterable[J]) -> Iterator[R | DataError]:
         """The results in the order of the jobs; a refusal is yielded, not raised."""
-        source = (_Job(n, job, max(1, self._weight(job))) for n, job in enumerate(jobs))
+        source = (
+            _Job(n, ForkingPickler.dumps(job).tobytes(), max(1, self._weight(job)))
+            for n, job in enumerate(jobs)
+        )
         done: dict[int, R | DataError] = {}
         following, job = 0, next(source, None)
         try:
@@ -102,6 +113,8 @@ class Guard(Generic[J, R]):
                 busy = [c for c in self._children if c.jobs]
                 if not busy and job is None and not self._again:
                     return
+                if not busy:  # the caller took what was waiting, so there is room again
+                    continue
                 for child in _answering(busy):
                     self._collect(child, done)
         finally:
@@ -117,7 +130,7 @@ class Guard(Generic[J, R]):
                 return False
             child = self._start()
         else:
-            room = [c for c in self._children if len(c.jobs) < AHEAD and not c.holds_second_try]
+            room = [c for c in self._children if job.fits(c)]
             least = min(room, key=lambda c: len(c.jobs), default=None)
             if full and least is None:
                 return False
@@ -136,20 +149,26 @@ class Guard(Generic[J, R]):
         return bool(idle)
 
     def _collect(self, child: "_Child", done: dict[int, R | DataError]) -> None:
-        """Take a child's answer; a child that broke is replaced."""
-        fault, value = child.answer()
-        first, others = child.jobs[0], list(child.jobs)[1:]
-        if fault in BROKEN:
-            self._drop(child)
-            self._again.extend(others)
-        else:
-            child.jobs.popleft()
-            child.start_clock()
-        if fault in BROKEN and fault != "cpu_limit" and not first.second_try:
-            # What an earlier job left behind may be to blame, or a machine that was busy or asleep.
-            self._again.append(replace(first, second_try=True))
-        else:
-            done[first.number] = value if fault is None else QuarantineError(fault, value)
+        """Take a child's answers; a child that broke is replaced."""
+        answers, fault, detail = child.answers()
+        worn = bool(fault)
+        for kind, value in answers:
+            job = child.jobs.popleft()
+            if kind == "memory_limit" and not job.second_try:
+                worn = True  # what earlier jobs left behind may be to blame
+                self._again.append(replace(job, second_try=True))
+            else:
+                done[job.number] = value if kind is None else QuarantineError(kind, value)
+        child.start_clock()
+        if not worn:
+            return
+        for job in child.jobs:
+            if fault and job.second_try:
+                done[job.number] = QuarantineError(fault, detail)
+            else:  # which of them broke the child is not known: each is tried by itself
+                self._again.append(replace(job, second_try=bool(fault)))
+        child.jobs.clear()
+        self._drop(child)
 
     def _drop(self, child: "_Child") -> None:
         self._children.remove(child)
@@ -158,8 +177,11 @@ class Guard(Generic[J, R]):
 
 def _answering(busy: "list[_Child]") -> "list[_Child]":
     """Children that answered, died, or are out of time; waits for the first of them."""
-    until = min(c.deadline for c in busy)
-    ready = wait([c.connection for c in busy], max(0.0, until - time.monotonic()))
+    patience = max(0.0, min(c.deadline for c in busy) - time.monotonic())
+    if len(busy) == 1:
+        busy[0].connection.poll(patience)
+        return busy
+    ready = wait([c.connection for c in busy], patience)
     return [c for c in busy if c.connection in ready or c.deadline <= time.monotonic()]
 
 
@@ -177,16 +199,13 @@ class _Child:
         self.jobs: deque[_Job] = deque()
         self.deadline = 0.0
 
-    @property
-    def holds_second_try(self) -> bool:
-        return any(j.second_try for j in self.jobs)
-
     def take(self, job: _Job) -> None:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self.start_clock()
         try:
-            self.connection.send((job.job, job.weight))
+            self.connection.send(job.weight)
+            self.connection.send_bytes(job.payload)
         except OSError:  # it died; its answer will say so
             pass
 
@@ -194,23 +213,23 @@ class _Child:
         if self.jobs:
             self.deadline = time.monotonic() + self._limits.wall_seconds * self.jobs[0].weight
 
-    def answer(self) -> tuple[str | None, Any]:
-        """(None, a result or DataError), or (fault, detail)."""
+    def answers(self) -> tuple[list[tuple[str | None, Any]], str, str]:
+        """What was answered, each (None, a result or DataError) or (fault, detail); the child's own fault."""
         late = f"more than {self._limits.wall_seconds:g} s a file"
         try:
-            if not self.connection.poll():
-                return "time_limit", late
-            return receive(self.connection, self.deadline)
+            if self.connection.poll():
+                return receive(self.connection, self.deadline), "", ""
+            return [], "time_limit" if self.deadline <= time.monotonic() else "", late
         except TimeoutError:
-            return "time_limit", late
+            return [], "time_limit", late
         except (EOFError, OSError):
             self._process.join(1)
             code = self._process.exitcode
             if code == -SIGXCPU:
-                return "cpu_limit", f"more than {self._limits.cpu_seconds} s a file"
-            return "reader_died", f"exit {code}"
+                return [], "cpu_limit", f"more than {self._limits.cpu_seconds} s a file"
+            return [], "reader_died", f"exit {code}"
         except Exception as error:  # what a broken child sends may be anything
-            return "reader_died", f"its answer cannot be read: {type(error).__name__}"
+            return [], "reader_died", f"its answer cannot be read: {type(error).__name__}"
 
     def end(self) -> None:
         self.connection.close()

@@ -25,6 +25,9 @@ _PLAIN = {
 }
 
 
+_found: dict[tuple[str, str], Any] = {}
+PATIENCE_SECONDS = 0.02
+"""Answers of quick jobs travel together, but none waits longer than this."""
 LONGEST_HEAD = 64 * 1024**2
 """Bytes of an answer without its arrays."""
 
@@ -43,19 +46,29 @@ class Limits:
 def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) -> None:
     """Answer jobs until the parent closes the connection or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides on Ctrl-C
+    # Codecs write complaints about the input to the standard streams.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    answers: list[tuple[str, Any]] = []
+    began = 0.0
     while True:
+        if answers and not (connection.poll() and time.monotonic() - began < PATIENCE_SECONDS):
+            _send(connection, answers)
+            answers.clear()
         try:
-            job, weight = connection.recv()
+            weight, job = connection.recv(), connection.recv()
         except (EOFError, OSError):
             return
+        began = began if answers else time.monotonic()
         # One second more, for the kernel counts whole ones.
         until = int(time.process_time() + limits.cpu_seconds * weight) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (until, most))
-        _send(connection, *_outcome(work, job))
+        answers.append(_outcome(work, job))
 
 
 def _outcome(work: Callable[[Any], Any], job: Any) -> tuple[str, Any]:
@@ -71,10 +84,10 @@ def _outcome(work: Callable[[Any], Any], job: Any) -> tuple[str, Any]:
         return "reader_failed", type(error).__name__
 
 
-def _send(connection: Connection, kind: str, value: Any) -> None:
+def _send(connection: Connection, answers: list[tuple[str, Any]]) -> None:
     """Arrays travel beside the pickle, so that they are never copied as a whole."""
     buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps((kind, value), protocol=5, buffer_callback=buffers.append)
+    head = pickle.dumps(answers, protocol=5, buffer_callback=buffers.append)
     views = [b.raw() for b in buffers]
     connection.send_bytes(pickle.dumps((head, [v.nbytes for v in views])))
     for view in views:
@@ -82,11 +95,11 @@ def _send(connection: Connection, kind: str, value: Any) -> None:
             view = view[os.write(connection.fileno(), view) :]
 
 
-def receive(connection: Connection, deadline: float) -> tuple[str | None, Any]:
-    """(None, a result or DataError), or (fault, detail).
+def receive(connection: Connection, deadline: float) -> list[tuple[str | None, Any]]:
+    """For each answered job (None, a result or DataError), or (fault, detail).
 
     Raises:
-      TimeoutError: the answer is not whole at `deadline` (of time.monotonic). EOFError: the child died.
+      TimeoutError: the answers are not whole at `deadline` (of time.monotonic). EOFError: the child died.
     """
     head, sizes = _loads(connection.recv_bytes(LONGEST_HEAD), [])
     if sum(sizes) > Limits.memory_bytes or min(sizes, default=0) < 0:
@@ -101,18 +114,26 @@ def receive(connection: Connection, deadline: float) -> tuple[str | None, Any]:
             if count == 0:
                 raise EOFError
             view = view[count:]
-    kind, value = _loads(head, buffers)
-    if kind == "result":
-        return None, value
-    return (None, DataError(*value)) if kind == "rejected" else (kind, value)
+    found: list[tuple[str | None, Any]] = []
+    for kind, value in _loads(head, buffers):
+        if kind == "rejected":
+            found.append((None, DataError(*value)))
+        else:
+            found.append((None if kind == "result" else kind, value))
+    return found
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name) if module.startswith("p2med.") else None
-        if isinstance(found, type) or (module, name) in _PLAIN:
-            return found or super().find_class(module, name)
-        raise OSError("an answer holds what no reader returns")
+        known = _found.get((module, name))
+        if known is None:
+            if not module.startswith("p2med.") and (module, name) not in _PLAIN:
+                raise OSError("an answer holds what no reader returns")
+            known = super().find_class(module, name)
+            if (module, name) not in _PLAIN and not isinstance(known, type):
+                raise OSError("an answer holds what no reader returns")
+            _found[module, name] = known
+        return known
 
 
 def _loads(content: bytes, buffers: list[bytearray]) -> Any:

@@ -87,6 +87,16 @@ def test_arrays_arrive_whole_and_writable():
     assert array.flags.writeable and (array == work("array")).all()
 
 
+def echo(job):
+    return np.frombuffer(job, np.uint8)
+
+
+def test_long_jobs_with_long_answers_do_not_wait_for_each_other():
+    jobs = [bytes([n]) * 2_000_000 for n in range(12)]
+    with Guard(echo, 2) as guard:
+        assert [a.tobytes() for a in guard.map(jobs)] == jobs
+
+
 def test_a_caller_who_leaves_early_spoils_nothing():
     with Guard(work, 2) as guard:
         for result in guard.map(range(1000)):
