@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faulty_disk import BROKEN, STOPPED, Fault, child
+from faulty_disk import BROKEN, STOPPED, Fault, child, start_readers
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = ("ingest", "deid", "curate", "mix")
@@ -89,9 +89,11 @@ class Bench:
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(inputs, self.root)
         self.seconds = 0.0
-        ended = self._run(None)
-        if ended.code:
-            raise SystemExit(f"{name} does not run: {ended.said}")
+        for _ in range(2):  # the first run compiles, so its time says nothing
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+            ended = self._run(None)
+            if ended.code:
+                raise SystemExit(f"{name} does not run: {ended.said}")
         self.writes, self.reads = ended.said
         self.seconds = ended.seconds
         self.whole = contents(self.root)
@@ -214,6 +216,7 @@ def run(out: Path, patients: int, kills: int, errors: int, disks: int, seed: int
     Returns:
       How many trials ended how: (verb, kind of fault, outcome).
     """
+    start_readers()
     rng = random.Random(seed)
     found: Counter[tuple[str, ...]] = Counter()
     inputs = out / "inputs" / "demo"
