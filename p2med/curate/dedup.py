@@ -29,6 +29,8 @@ from p2med.schema.base import Frozen
 
 MIN_NGRAMS = 5
 """Records with fewer distinct ones are dropped (Sec. V-C.1)."""
+BITS = {True: 16, False: 32}
+"""Of a MinHash, by `verify`: what is checked may be proposed coarsely."""
 BLOCK = 2048
 RANK = {"bench": 0, "val": 1, "train": 2}
 
@@ -95,7 +97,7 @@ def deduplicate(
         longest = int(lengths.max(initial=0))
         how = rule(config.ngram, config.unit, config.digits)
         corpus = Corpus(text, begin[rows], end[rows], sizes[rows], longest, how)
-        proposed = buckets(corpus, config.bands, config.rows, pool)
+        proposed = buckets(corpus, config.bands, config.rows, BITS[config.verify], pool)
         if config.verify:
             repeats = decided(corpus, proposed, config.min_jaccard, pool)
         else:

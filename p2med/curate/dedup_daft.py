@@ -69,7 +69,7 @@ class _Buckets:
         size, length = sizes.to_arrow().to_numpy(), lengths.to_arrow().to_numpy()
         how = rule(self.config.ngram, self.config.unit, self.config.digits)
         corpus = Corpus(text, offsets[:-1], offsets[1:], size, int(length.max(initial=0)), how)
-        factors, weights = permutations(self.config.bands, self.config.rows)
+        factors, weights = permutations(self.config.bands, self.config.rows, dedup.BITS[True])
         keys = np.empty((self.config.bands, len(size)), np.uint64)
         band_keys(corpus, flat_factors(factors), weights, keys, 0, len(size))
         keys ^= odd_numbers(self.config.bands, stream=4)[:, None]
