@@ -1,4 +1,4 @@
-"""Names of people: after a role or a label, before a title, in a signature, or where a name is likelier than words.
+"""Names of people: after a role or label, before a title, in a signature, or where likelier than words.
 
 患儿宋诗梓于3天前… -> 宋诗梓        父亲高血压 -> nothing        王主任查房 -> 王
 """
@@ -17,7 +17,14 @@ from p2med.deid.words import words
 _AFTER_LABEL, _AFTER_ROLE_AND_GAP, _AFTER_ROLE = 0.0, -1.0, -3.0
 _ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.0, -5.5, -9.0
 # 牛眼征, 索条影: the last character of terms.
-_NO_GIVEN = frozenset("征斑病癌瘤炎症肺骨壁裂臼腺叶区影")
+_NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏")
+_NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症")
+_MARCHES = ("长征", "远征", "东征", "南征", "国征", "新征", "建征")
+# 墨菲征, 安格尔曼综合征, 夏科-马里-图思病: what is named after somebody.
+_NAMED_AFTER = re.compile(
+    r"[\u4e00-\u9fff]{0,2}(?:综合[征症]|量表|手法|小体)|(?:[-–—][\u4e00-\u9fff]{1,6}){1,2}?(?:综合|病|征|小体|二氏)|征(?![求得集])|氏|瘤|菌|试验|反射|评分|"
+    r"量表|染色|手法|小体|憩室|畸形|呼吸(?![急困平音尚促道稍频])|病(?![史房人区情历程重危友愈故倒例案号因假])"
+)
 # Family names that mostly are small words: 左肺, 余肋骨, 诸骨, 那宝宝.
 _SMALL_WORDS = frozenset("左余诸双但那有来后全空拟才从可能先经由管应")
 _SMALL_WORD = -3.0
@@ -127,55 +134,58 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
 def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     """Where the name that begins here ends, or None if none begins."""
     before = folded[start - 1] if start else ""
-    odds = cue.odds if cue else None
-    bounded = not before or not (_CHINESE.match(before) or before.isalnum())
-    best, end = _ENOUGH, None
     if not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD:
         return None
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
     if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
         return None
+    best, end = _ENOUGH, None
     for length in (1, 2) if compound else (1, 2, 3):
         stop = start + len(surname) + length
         given = folded[start + len(surname) : stop]
-        if given[:1] == surname and not cue:
-            continue
         if len(given) < length or not _CHINESE.match(given[-1]):
             break
-        if length == 3 and given[0] not in SURNAMES:
+        if _is_no_name(folded, surname, given, stop, cue):
             continue
         score = _score(folded, "" if cue else before, surname, given, stop)
-        if (
-            odds is None
-            and (given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop))
-            or given[-1] == "氏"
-        ):
-            continue
-        if surname + given in NO_NAMES:
-            continue
-        follows = _CHINESE.match(folded, stop)
-        if compound:
-            score += _COMPOUND_IS_NO_WORD
-        if cue and not follows:
-            score += _FILLED_IN if cue.gap == ":" else _FULL_STOP
+        score += _odds(folded, before, stop, cue) + (_COMPOUND_IS_NO_WORD if compound else 0)
         if not cue and surname in _SMALL_WORDS:
             score += _SMALL_WORD
-        if PROFESSION.match(folded, stop):
-            score += _BEFORE_PROFESSION
-        elif TITLE.match(folded, stop):
-            score += _BEFORE_TITLE
-        if odds is not None:
-            score += odds
-        elif bounded:
-            score += (_BEFORE_VERB if folded[stop] in _FOLLOWING else _BOUNDED) if follows else _ALONE
-        else:
-            score += (
-                _ANYWHERE + (_BEFORE_STOP if not follows else 0) + (_AFTER_PERSON if before in _PERSON else 0)
-            )
         if score > best:
             best, end = score, stop
     return end
+
+
+def _is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | None) -> bool:
+    """What no score needs to be asked for: doubled words, names of drugs and signs, four characters at random."""
+    if given[0] == surname and not cue or len(given) == 3 and given[0] not in SURNAMES:
+        return True
+    if not cue and (given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)):
+        return True
+    return surname + given in NO_NAMES or _is_term(folded, given, stop)
+
+
+def _odds(folded: str, before: str, stop: int, cue: Cue | None) -> float:
+    """Log odds that a name stands here, by what is before and behind it."""
+    follows = _CHINESE.match(folded, stop)
+    odds = _BEFORE_PROFESSION if PROFESSION.match(folded, stop) else 0.0
+    if not odds and TITLE.match(folded, stop):
+        odds = _BEFORE_TITLE
+    if cue:
+        filled_in = _FILLED_IN if cue.gap == ":" else _FULL_STOP
+        return odds + cue.odds + (0.0 if follows else filled_in)
+    if not before or not (_CHINESE.match(before) or before.isalnum()):
+        if not follows:
+            return odds + _ALONE
+        return odds + (_BEFORE_VERB if folded[stop] in _FOLLOWING else _BOUNDED)
+    return odds + _ANYWHERE + (0 if follows else _BEFORE_STOP) + (_AFTER_PERSON if before in _PERSON else 0)
+
+
+def _is_term(folded: str, given: str, stop: int) -> bool:
+    if _NEVER_GIVEN.intersection(given) or given[-1] == "征" and given not in _MARCHES:
+        return True
+    return _NAMED_AFTER.match(folded, stop) is not None
 
 
 def _end_of_other_name(folded: str, start: int, cue: Cue) -> int | None:
@@ -193,7 +203,9 @@ def _end_of_foreign(folded: str, start: int) -> int | None:
     """才让卓玛: three and more characters of such names that no text has beside each other."""
     found = _TRANSLITERATED.match(folded, start)
     rare = found and language().words("", found[0]) < _RARE_IN_WORDS * len(found[0])
-    return found.end() if found and rare else None
+    if not rare or found[0][-1] in _NEVER_GIVEN or _NAMED_AFTER.match(folded, found.end()):
+        return None
+    return found.end()
 
 
 def _has_role(word: str) -> bool:

@@ -6,13 +6,14 @@ Layers in the order of SAFETY 1.7; all run, their spans are joined. A text in wh
 card or a phone is left after that does not pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from p2med.deid.dates import date_spans
-from p2med.deid.folding import fold
-from p2med.deid.formats import format_spans, holds_identity_number
+from p2med.deid.folding import digits_of_words, fold
+from p2med.deid.formats import format_spans
+from p2med.deid.identity_numbers import holds_identity_number
 from p2med.deid.keep import is_kept
 from p2med.deid.known import Known, known_spans
 from p2med.deid.labels import label_spans
@@ -62,19 +63,28 @@ class Scrubbed:
 # Eight digits that are a day are one; a labelled number is none.
 _RANK = {"date": 1, "digits": 2}
 _Span = tuple[int, int, str, str]
+LAYERS = ("known", "formats", "labels", "names", "places", "dates")
 
 
-def scrub(text: str, known: Known, offset_days: int, note: date | None = None) -> Scrubbed:
+def scrub(
+    text: str, known: Known, offset_days: int, note: date | None = None, layers: Collection[str] = LAYERS
+) -> Scrubbed:
     """Replace identity by surrogates and shift dates.
 
     Args:
-      offset_days: the patient's date shift; `note`: the text's own (true) date, for dates without a year.
+      offset_days: the patient's date shift. note: the text's own (true) date, for dates without a year.
+      layers: all of them, but for measuring what each is worth.
 
     Raises:
       PhiError: `known_value_left` or `identity_number_left`, when one is still there.
     """
     folded = fold(text)
-    kept = _without_overlaps([s for s in _spans(folded, text, known, offset_days, note) if s[0] < s[1]])
+    spans = (s for layer in LAYERS if layer in layers for s in _LAYER[layer](folded, text, known))
+    found = [(start, end, kind, SURROGATE[kind]) for start, end, kind in spans if start < end]
+    if "dates" in layers:
+        signed = [end for _, end, kind, _ in found if kind == "name"]
+        found += [(s, e, "date", moved) for s, e, moved in date_spans(folded, offset_days, note, signed)]
+    kept = _without_overlaps(found)
     pieces, at = [], 0
     for start, end, _, surrogate in kept:
         pieces += [text[at:start], surrogate]
@@ -82,7 +92,7 @@ def scrub(text: str, known: Known, offset_days: int, note: date | None = None) -
     result = "".join([*pieces, text[at:]])
     if left(result, known):
         raise PhiError("known_value_left", "a known value of the patient is still in the text")
-    if holds_identity_number(fold(result)):
+    if holds_identity_number(digits_of_words(fold(result))):
         raise PhiError("identity_number_left", "an identity card or a phone is still in the text")
     return Scrubbed(result, tuple(Replaced(s, e, "number" if k == "digits" else k) for s, e, k, _ in kept))
 
@@ -92,25 +102,29 @@ def left(text: str, known: Known) -> bool:
     return next(known_spans(fold(text), text, known), None) is not None
 
 
-def _spans(folded: str, text: str, known: Known, offset_days: int, note: date | None) -> Iterator[_Span]:
-    for start, end, kind in known_spans(folded, text, known):
-        yield start, end, kind, SURROGATE[kind]
-    for layer in (format_spans, label_spans):
-        for start, end, kind in layer(folded):
-            yield start, end, kind, SURROGATE[kind]
-    signed: list[int] = []
+def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
     cues, inside = find_cues(folded)
     for start, end, labelled in name_spans(folded, cues, inside):
         if labelled or not is_kept(folded, start, end):
-            signed.append(end)
-            yield start, end, "name", SURROGATE["name"]
+            yield start, end, "name"
     for start, end in latin_name_spans(folded, text, cues):
-        yield start, end, "name", SURROGATE["name"]
+        yield start, end, "name"
+
+
+def _places(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
     for start, end, kind in place_spans(folded):
         if end - start > 4 or not is_kept(folded, start, end):
-            yield start, end, kind, SURROGATE[kind]
-    for start, end, moved in date_spans(folded, offset_days, note, signed):
-        yield start, end, "date", moved
+            yield start, end, kind
+
+
+_LAYER: dict[str, Callable[[str, str, Known], Iterator[tuple[int, int, str]]]] = {
+    "known": known_spans,
+    "formats": lambda folded, text, known: format_spans(folded),
+    "labels": lambda folded, text, known: label_spans(folded),
+    "names": _names,
+    "places": _places,
+    "dates": lambda folded, text, known: iter(()),
+}
 
 
 def _without_overlaps(spans: list[_Span]) -> list[_Span]:
