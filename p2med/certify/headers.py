@@ -63,11 +63,10 @@ def plant_header(dataset: FileDataset, own: Own, together: Together, maker: Make
         old = str(dataset.get(keyword) or "")
         setattr(dataset, keyword, f"{old} {word()}".strip()[-LONGEST.get(keyword, 60) :])
     series = str(dataset.get("SeriesInstanceUID"))
-    if series not in together.kept:
-        together.kept[series] = (maker.random.choice(KEPT), word())
-    keyword, made = together.kept[series]
-    if keyword in dataset:
-        setattr(dataset, keyword, made)
+    if series not in together.kept and (there := [k for k in KEPT if k in dataset]):
+        together.kept[series] = (maker.random.choice(there), word())
+    if series in together.kept:
+        setattr(dataset, *together.kept[series])
     if "ImageType" in dataset and len(dataset.ImageType) > 1:
         dataset.ImageType = [*dataset.ImageType, word()]
     for keyword in DATES:

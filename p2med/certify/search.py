@@ -22,11 +22,11 @@ ENCODINGS = ("utf-8", "gb18030", "utf-16-le", "utf-16-be")
 SHORTEST_BYTES = 6
 """Shorter byte strings stand by chance in pixels; the texts are searched for them all the same."""
 SPELLINGS = (
-    "as written; without blanks, hyphens and dots; full width; capitals, small letters; pinyin with and "
-    "without blank, with ^, given name first; bytes of UTF-8, GB18030, UTF-16 of both orders"
+    "as written; without blanks, hyphens and dots; full width; capitals, small letters; names with ^, blank "
+    "or dot after the surname; pinyin with and without blank, with ^, given name first; bytes of UTF-8, "
+    "GB18030, UTF-16 of both orders"
 )
-
-
+_CHINESE = re.compile(r"[\u4e00-\u9fff]{2,12}")
 _BETWEEN = re.compile(r"[\s\-‐‑–—_·•・^./()]+")
 
 
@@ -40,6 +40,8 @@ def spellings(value: str) -> set[str]:
     value = unicodedata.normalize("NFKC", value)
     forms = {value, squeeze(value), re.sub(r"[\s\-]", "", value)}
     parts = value.split()
+    if _CHINESE.fullmatch(squeeze(value)) and len(value) <= 12:  # a DICOM name: 欧阳^霁珩, 张^三
+        forms |= {f[:n] + j + f[n:] for f in (value, squeeze(value)) for n in (1, 2) for j in "^ ·"}
     if value.isascii() and len(parts) == 2 and not any(c.isdigit() for c in value):
         forms |= {j.join(parts) for j in (" ", "^", "")} | {j.join(parts[::-1]) for j in (" ", "^", "")}
     if value.isascii():

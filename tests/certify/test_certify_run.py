@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from p2med.certify import folder
 from p2med.certify import run as certify_run
 from p2med.certify.certificate import FOLDER
 from p2med.certify.linkage import linkage
@@ -19,6 +20,7 @@ from p2med.certify.run import certify
 from p2med.certify.sentences import find_sentences, mark, marked, number_of
 from p2med.deid import clean
 from p2med.deid.config import DeidConfig
+from p2med.deid.folder_file import Row
 from p2med.deid.pseudonym import Pseudonyms, read_key
 from p2med.deid.run import run as deid
 from p2med.errors import P2MedError
@@ -135,6 +137,18 @@ def test_text_left_in_pixels_is_in_the_certificate(root, tmp_path, monkeypatch):
 def _with_section(at: Path, config: DeidConfig):
     manifest = certify_run.read_manifest(at / "2_deid")
     return manifest.model_copy(update={"section": config.model_dump(mode="json")})
+
+
+def test_a_folder_command_that_copies_is_in_the_certificate(root, tmp_path, monkeypatch):
+    def copies(source: Path, out: Path, *_: object) -> list[Row]:
+        shutil.copytree(source, out)
+        return [Row(path, "accepted", output=path) for path in folder.input_paths(source)]
+
+    monkeypatch.setattr(folder, "clean_folder", copies)
+    found = certify(root, tmp_path, patients=3, per_class=1)
+    rows = [r for r in found.classes if r.place.startswith(FOLDER)]
+    assert len(rows) > 8 and [r.kind for r in rows if r.leaked < r.searched] == []
+    assert not any(r.leaked for r in found.classes if r.place in ("table", "header"))
 
 
 def test_a_real_value_in_the_run_s_output_is_found(root, tmp_path):

@@ -20,7 +20,8 @@ VALUES = {0: "欧阳霁珩", 1: "OUYANG JIHENG", 2: "32041220150304123X", 3: "13
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(
-    "written", ["欧阳霁珩", "ouyang jiheng", "JIHENG OUYANG", "OUYANG^JIHENG", "13812345678"]
+    "written",
+    ["欧阳霁珩", "欧阳^霁珩", "欧^阳霁珩", "ouyang jiheng", "JIHENG OUYANG", "OUYANG^JIHENG", "13812345678"],
 )
 def test_every_spelling_is_found_in_bytes(encoding, written):
     noise = np.random.default_rng(1).integers(0, 256, 100_000, dtype=np.uint8).tobytes()
