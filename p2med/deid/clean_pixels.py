@@ -8,11 +8,14 @@ from functools import lru_cache, partial
 from p2med.deid.dicom_out import Person, clean_dicom
 from p2med.deid.dicom_pixels import BurnedIn, blot_text
 from p2med.deid.pseudonym import Pseudonyms
+from p2med.errors import PhiError
 from p2med.guard import Guard
 from p2med.imaging.dicom import read_series
+from p2med.imaging.header import parse
+from p2med.imaging.lut import has_table
 from p2med.imaging.picture import read_picture
 from p2med.imaging.pixels import Pixels
-from p2med.imaging.source import read_bytes
+from p2med.imaging.source import read_bytes, weight
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,22 @@ def read_clean(
 @lru_cache(maxsize=1)
 def _guard(process: int, names: Pseudonyms, burned_in: BurnedIn) -> Guard[Job, Pixels]:
     # A forked process must not share its parent's child, hence `process` in the key.
-    return Guard(partial(_read, names, burned_in), weight=lambda job: len(job.files))
+    return Guard(partial(_read, names, burned_in), weight=lambda job: weight(job.files))
 
 
 def _read(names: Pseudonyms, burned_in: BurnedIn, job: Job) -> Pixels:
-    """From clean files, made in memory: the very bytes that `p2med deid folder` would write."""
+    """The pixels as the scanner meant them; clean_dicom says whether they may pass, and takes text out."""
     if job.format == "dicom":
-        blobs = (read_bytes(f) for f in job.files)
-        return read_series([clean_dicom(b, names, job.person, burned_in).content for b in blobs])
+        blotted = []
+        for file in job.files:
+            clean = clean_dicom(read_bytes(file), names, job.person, burned_in)
+            blotted += [clean.content] if clean.blots else []
+        if not blotted:
+            return read_series(job.files)
+        if len(job.files) > 1 or has_table(parse(job.files[0], pixels=False), "VOILUTSequence"):
+            # The clean file has no such table, and without it the film may be another, even a negative.
+            raise PhiError("burned_in_text", "text on a film that is shown through a table")
+        return read_series(blotted)
     pixels = read_picture(read_bytes(job.files[0]))
     blot_text(pixels.array, job.ct, None, burned_in)
     return pixels

@@ -21,6 +21,7 @@ from p2med.deid.dicom_pixels import BurnedIn, write_pixels
 from p2med.deid.dicom_values import Secrets, read_age_days, read_day
 from p2med.deid.pseudonym import Pseudonyms, canonical
 from p2med.errors import PhiError
+from p2med.imaging.decode import hounsfield_scale
 from p2med.imaging.header import (
     ENHANCED_CT,
     MODALITY_OF_CLASS,
@@ -115,6 +116,8 @@ def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header]:
         raise PhiError("burned_in_annotation", "the header says that the pixels hold text")
     if str(value_of(source, "PixelPresentation") or "MONOCHROME").strip() != "MONOCHROME":
         raise PhiError("photometric_not_supported", "a CT in colour")
+    if header.modality == "CT" and header.rescale:
+        hounsfield_scale(header)  # a type that is not copied must not turn a map into densities
     if "ModalityLUTSequence" in source:
         raise PhiError("modality_lut_not_supported", "its grey values have no meaning without the table")
     return source, header

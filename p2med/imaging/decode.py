@@ -44,25 +44,32 @@ def decode_ct(dataset: Dataset, frames: Sequence[Header], blob_hint: bytes = b""
     first = frames[0]
     if has_table(dataset, "ModalityLUTSequence"):
         raise DataError("no_hounsfield_units", "a table in the place of RescaleSlope and RescaleIntercept")
+    scales = [hounsfield_scale(header) for header in frames]
     raw = _raw_values(dataset, first, blob_hint)
     if first.samples != 1 or not first.photometric.startswith("MONOCHROME"):
         raise DataError("photometric_not_supported", "a CT in colour")
     hu = np.empty(raw.shape, np.int16)
     for n, header in enumerate(frames):
-        if header.rescale is None or header.rescale[0] == 0:
-            raise DataError("no_hounsfield_units", "RescaleIntercept is missing or RescaleSlope is 0")
-        if not _in_hounsfield(header):
-            raise DataError("no_hounsfield_units", "RescaleType says that the values are something else")
         values, padded = _meaningful(dataset, raw[n], header)
-        hu[n] = _hounsfield(values, padded, *header.rescale)
+        hu[n] = _hounsfield(values, padded, *scales[n])
     return hu
 
 
-def _in_hounsfield(header: Header) -> bool:
-    """False for a map of something else; US (unspecified) is what GDCM writes when it copies a slice."""
-    if header.rescale_type == "US":
-        return header.sop_class_uid != ENHANCED_CT and "DERIVED" not in header.image_type
-    return header.rescale_type in (None, "HU")
+def hounsfield_scale(header: Header) -> tuple[float, float]:
+    """Slope and intercept to Hounsfield units.
+
+    Raises:
+      DataError: `no_hounsfield_units`, the values are something else, or cannot be known to be HU.
+    """
+    if header.rescale is None or header.rescale[0] == 0:
+        raise DataError("no_hounsfield_units", "RescaleIntercept is missing or RescaleSlope is 0")
+    if header.rescale_type == "US":  # unspecified; GDCM writes it when it copies a slice
+        known = header.sop_class_uid != ENHANCED_CT and "DERIVED" not in header.image_type
+    else:
+        known = header.rescale_type in (None, "HU")
+    if not known:
+        raise DataError("no_hounsfield_units", "RescaleType says that the values are something else")
+    return header.rescale
 
 
 def _hounsfield(values: np.ndarray, padded: np.ndarray | None, slope: float, intercept: float) -> np.ndarray:
@@ -139,7 +146,12 @@ def stored_values(dataset: Dataset, header: Header, blob_hint: bytes = b"") -> n
     raw = _raw_values(dataset, header, blob_hint)
     if header.samples == 3:
         return raw.astype(np.int32)
-    return np.stack([_meaningful(dataset, frame, header)[0] for frame in raw])
+    found = np.empty(raw.shape, np.int32)
+    for n, frame in enumerate(raw):
+        found[n], padded = _meaningful(dataset, frame, header)
+        if padded is not None and (found[n][padded] != frame[padded]).any():
+            raise DataError("bits_beyond_stored", "a padding value that the stored bits cannot hold")
+    return found
 
 
 def names_pixel_data(blob: bytes) -> bool:

@@ -27,7 +27,7 @@ FAULTS = {
     "codestream": (decode, "check_frame", lambda *_: None, "_turned"),
     "overlays": (decode, "_overlays_in_pixels", lambda dataset: True, "bits_10_of_12"),
     "tables": (decode, "has_table", lambda *_: False, "voi_table"),
-    "units": (decode, "_in_hounsfield", lambda header: True, "type_us"),
+    "units": (decode, "hounsfield_scale", lambda header: header.rescale, "type_us"),
     "lossy": (decode, "LOSSY", {"1.2.840.10008.1.2.1"}, "sign_not_extended"),
 }
 
