@@ -35,7 +35,7 @@ class LlmConfig(Frozen):
 
     weights: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of pretrained weights in memory and in checkpoints; what learns in them learns in it, too."""
+    """Of pretrained weights in memory and in checkpoints; what learns is float32 all the same."""
     hidden_size: int = Field(4096, ge=8)
     intermediate_size: int = Field(11008, ge=8)
     num_hidden_layers: int = Field(32, ge=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from p2med.schema.case import Volume
 from p2med.train.augment import augmented
 from p2med.train.config import AugmentConfig
 from p2med.train.examples import Example, learned_tokens
+from p2med.train.features import FeatureFolder
 
 Pixels = Callable[[Volume], np.ndarray]
 
@@ -45,10 +47,10 @@ class Batch:
 
 
 class Batcher:
-    """Makes batches; keeps a frozen encoder's features within a budget of memory.
+    """Makes batches; keeps a frozen encoder's features, in memory within a budget and on disk.
 
-    With a frozen encoder every volume is encoded by itself, so that a cached value is the value that
-    would be computed again, to the last bit.
+    With a frozen encoder every volume is encoded by itself and its features are rounded to bfloat16, so that
+    a kept value is the value that would be computed again, to the last bit.
     """
 
     def __init__(
@@ -60,12 +62,16 @@ class Batcher:
         augment: AugmentConfig | None,
         cache_bytes: float,
         device: torch.device,
+        disk: Path | None = None,
     ):
         self._model, self._load, self._pad_id, self._device = model, load, pad_id, device
         self._augment = augment
         self._use_features = frozen and augment is None
         self._cache: dict[str, Tensor] = {}
         self._room = cache_bytes
+        self._disk: FeatureFolder | None = None
+        if disk and self._use_features and model.encoder is not None:
+            self._disk = FeatureFolder(disk, model.encoder)
 
     def batch(self, examples: Sequence[Example], step_examples: Sequence[Example]) -> Batch:
         """Tensors of `examples`, a part (or all) of the step's `step_examples`."""
@@ -119,13 +125,23 @@ class Batcher:
         """float32[D, P, C] of one volume."""
         found = self._cache.get(volume.path)
         if found is None:
-            pixels, slices = stack([self._load(volume)])
-            found = self._model.encode(pixels.to(self._device), slices.to(self._device))[0]
+            found = self._encoded(self._load(volume))
             size = found.numel() * found.element_size()
             if size <= self._room:
                 self._room -= size
                 self._cache[volume.path] = found
-        return found
+        return found.float()
+
+    def _encoded(self, array: np.ndarray) -> Tensor:
+        """bfloat16[D, P, C], from the disk where it is there."""
+        path = self._disk.path(array) if self._disk else None
+        found = self._disk.read(path) if self._disk and path else None
+        if found is None:
+            pixels, slices = stack([array])
+            found = self._model.encode(pixels.to(self._device), slices.to(self._device))[0].bfloat16()
+            if self._disk and path:
+                self._disk.write(path, found)
+        return found.to(self._device)
 
 
 def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...]], list[str]]:

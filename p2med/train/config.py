@@ -45,6 +45,9 @@ class StageConfig(Frozen):
     history_noise: float = Field(0.0, ge=0, le=1)
     """Share of the conversations of several rounds whose earlier answers become noise (history.py; ours)."""
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    broken_steps_at_most: int = Field(
+        10, ge=1, description="in a row, before the last checkpoint is restored"
+    )
     seed: int = 0
 
     @property
@@ -70,10 +73,14 @@ class TrainConfig(Frozen):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     feature_cache_gib: float = Field(4.0, ge=0)
-    """Memory for a frozen encoder's features; what does not fit is computed anew each epoch."""
+    """Memory for a frozen encoder's features; what does not fit is read again from cache/features."""
+    frozen_dtype: Literal["float32", "bfloat16"] | None = None
+    """Of weights that the stage does not learn (None: as they are); bfloat16 spares a cast in every step."""
 
     @model_validator(mode="after")
     def _names_differ(self):
+        if self.frozen_dtype == "bfloat16" and self.dtype != "bfloat16":
+            raise ValueError("train.frozen_dtype bfloat16 needs train.dtype bfloat16")
         names = [s.stage for s in self.stages]
         if len(set(names)) != len(names):
             raise ValueError("train stages need different names")

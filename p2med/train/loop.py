@@ -6,8 +6,10 @@ checkpoints must hold no pickle, and all randomness of a step must follow from (
 
 import json
 import math
+import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from p2med.errors import ModelError
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.progress import say, track
+from p2med.train import ranks
 from p2med.train.batch import Batch, Batcher
 from p2med.train.config import StageConfig
 from p2med.train.examples import Example
@@ -26,6 +30,8 @@ from p2med.train.plan import Plan, learning_rate
 from p2med.train.resume import Progress, load_progress, save_progress
 
 Loss = Callable[[P2MedForConditionalGeneration, Batch], Tensor]
+RESTORED_AT_MOST = 3
+"""A training that breaks again and again has a fault that going back does not mend."""
 
 
 def make_optimizer(learning: dict[str, torch.nn.Parameter], stage: StageConfig) -> torch.optim.Optimizer:
@@ -60,34 +66,56 @@ class Loop:
         self.statistics = {n: b for n, b in model.named_buffers() if n in saved}
         self.log = log
         self.autocast = autocast
+        self.device = next(iter(self.learning.values())).device
 
     def run(self, folder: Path, identity: dict[str, Any]) -> Progress:
         """Run to the last step; `folder` holds the checkpoints between steps.
 
         Returns:
           The finished progress; the model holds the final weights.
+
+        Raises:
+          ModelError: the loss stays infinite, or one conversation alone does not fit into memory.
         """
-        progress = load_progress(folder, identity, self.learning, self.optimizer, self.statistics)
+        progress = self._load(folder, identity)
+        ranks.same_everywhere(progress.step, "how far the training is", folder)
         if progress.step:
             say(f"train {self.stage.stage}: continues after step {progress.step} of {self.plan.steps}")
-        self.log.mkdir(parents=True, exist_ok=True)
-        board = SummaryWriter(str(self.log / "tensorboard" / self.stage.stage), purge_step=progress.step)
         self.model.train()
-        with open(self.log / f"train_{self.stage.stage}.jsonl", "a", encoding="utf-8") as file:
-            label = f"train {self.stage.stage}"
-            for step in track(range(progress.step, self.plan.steps), label):
+        with self._log(progress.step) as show:
+            steps = range(progress.step, self.plan.steps)
+            for step in track(steps, f"train {self.stage.stage}") if ranks.first() else steps:
                 start = time.monotonic()
                 line, tokens = self._step(step, progress)
-                speed = tokens / (time.monotonic() - start)
-                file.write(json.dumps({**line, "tokens_per_s": round(speed), "time": time.time()}) + "\n")
-                self._show(board, line, speed)
-                if progress.step % self.stage.save_every == 0 and progress.step < self.plan.steps:
-                    save_progress(folder, identity, self.learning, self.optimizer, progress, self.statistics)
-        board.close()
+                show(line, tokens / (time.monotonic() - start))
+                if progress.broken >= self.stage.broken_steps_at_most:
+                    self._restore(folder, identity, progress)
+                elif progress.step % self.stage.save_every == 0 and progress.step < self.plan.steps:
+                    self._save(folder, identity, progress)
         self.model.eval()
         return progress
 
+    def _load(self, folder: Path, identity: dict[str, Any]) -> Progress:
+        return load_progress(folder, identity, self.learning, self.optimizer, self.statistics)
+
+    def _save(self, folder: Path, identity: dict[str, Any], progress: Progress) -> None:
+        if not progress.broken and ranks.first():  # weights after a broken step were not seen to work
+            save_progress(folder, identity, self.learning, self.optimizer, progress, self.statistics)
+        ranks.wait()
+
+    def _restore(self, folder: Path, identity: dict[str, Any], progress: Progress) -> None:
+        """Take weights and optimizer back from the last checkpoint; the steps that broke are not repeated."""
+        say(f"train {self.stage.stage}: {progress.broken} broken steps in a row, back to the last checkpoint")
+        progress.restored += 1
+        progress.broken = 0
+        if progress.restored > RESTORED_AT_MOST or not self._load(folder, identity).step:
+            raise ModelError(
+                f"train stage {self.stage.stage}: the loss is not finite from step {progress.step} on, and "
+                "going back does not help; lower lr or max_grad_norm, or look at this stage's data"
+            )
+
     def _step(self, step: int, progress: Progress) -> tuple[dict[str, Any], int]:
+        """One optimizer step of all ranks: a function of its number, the weights and the seed."""
         random = np.random.default_rng([self.stage.seed, step, 0xB00C])
         words = self.model.config.text_config.vocab_size
         chosen = [
@@ -97,23 +125,15 @@ class Loop:
         rate = learning_rate(step, self.plan.steps, self.stage)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        size = self.stage.micro_batch_size or len(chosen)
-        total = 0.0
-        for micro, first in enumerate(range(0, len(chosen), size)):
-            torch.manual_seed(
-                int(np.random.SeedSequence([self.stage.seed, step, micro]).generate_state(1)[0])
-            )
-            batch = self.batcher.batch(chosen[first : first + size], chosen)
-            with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.autocast):
-                value = self.loss(self.model, batch)
-            value.backward()
-            total += float(value.detach())
+        total = ranks.add_up(list(self.learning.values()), self._gradients(step, chosen, progress))
         norm = torch.nn.utils.clip_grad_norm_(list(self.learning.values()), self.stage.max_grad_norm)
         # A broken step is left out and counted; one bad batch must not poison the weights.
         if math.isfinite(total) and bool(torch.isfinite(norm)):
             self.optimizer.step()
+            progress.broken = 0
         else:
             progress.skipped += 1
+            progress.broken += 1
         self.optimizer.zero_grad(set_to_none=True)
         kind, task = chosen[0].group
         shown = round(total, 6) if math.isfinite(total) else None
@@ -122,6 +142,58 @@ class Loop:
         progress.step = step + 1
         return line, sum(len(e.input_ids) for e in chosen)
 
+    def _gradients(self, step: int, chosen: list[Example], progress: Progress) -> float:
+        """This rank's part of the step's gradients, and of its loss; what does not fit is tried in halves."""
+        mine = ranks.share(chosen)
+        while True:
+            size = min(x for x in (self.stage.micro_batch_size, progress.micro, len(chosen)) if x)
+            try:
+                return sum(
+                    self._micro(step, micro, mine[start : start + size], chosen)
+                    for micro, start in enumerate(range(0, len(mine), size))
+                )
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise ModelError(
+                        f"train stage {self.stage.stage}: one conversation alone does not fit into memory; "
+                        "`p2med plan` says what would"
+                    ) from None
+            progress.micro = size // 2
+            self.optimizer.zero_grad(set_to_none=True)
+            say(f"train {self.stage.stage}: out of memory, {progress.micro} conversations a pass from now on")
+
+    def _micro(self, step: int, micro: int, part: Sequence[Example], chosen: list[Example]) -> float:
+        entropy = [self.stage.seed, step, micro, *([ranks.world()[0]] if ranks.world()[0] else [])]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        batch = self.batcher.batch(part, chosen)
+        with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.autocast):
+            value = self.loss(self.model, batch)
+        value.backward()
+        return float(value.detach())
+
+    @contextmanager
+    def _log(self, step: int) -> Iterator[Callable[[dict[str, Any], float], None]]:
+        """A function that notes a step in log/train_<stage>.jsonl and for TensorBoard, in the first rank."""
+        if not ranks.first():
+            yield lambda line, speed: None
+            return
+        self.log.mkdir(parents=True, exist_ok=True)
+        board = SummaryWriter(str(self.log / "tensorboard" / self.stage.stage), purge_step=step)
+        with open(self.log / f"train_{self.stage.stage}.jsonl", "a", encoding="utf-8") as file:
+
+            def show(line: dict[str, Any], speed: float) -> None:
+                memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+                if self.device.type == "cuda":
+                    memory = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+                seen = {"tokens_per_s": round(speed), "memory_gib": memory, "time": time.time()}
+                file.write(json.dumps({**line, **seen}) + "\n")
+                self._show(board, line, speed)
+
+            yield show
+        board.close()
+
     def _show(self, board: SummaryWriter, line: dict[str, Any], speed: float) -> None:
         step = line["step"]
         if line["loss"] is not None:
@@ -129,3 +201,8 @@ class Loop:
             board.add_scalar(f"loss_by_kind/{line['kind']}", line["loss"], step)
         board.add_scalar("lr", line["lr"], step)
         board.add_scalar("tokens_per_s", speed, step)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """CUDA has an error of its own, the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

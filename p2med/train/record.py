@@ -28,7 +28,7 @@ def identity_of(
         "version": __version__,
         "code": store.code_digest(*CODE),
         "stage": stage.model_dump(mode="json"),
-        "dtype": config.dtype,
+        "dtype": [config.dtype, config.frozen_dtype],
         "model": model.model_dump(mode="json"),
         "image": image.model_dump(mode="json"),
         "mix": store.sha256_of(mix / "manifest.json"),
@@ -53,7 +53,7 @@ def write_manifest(config: TrainConfig, folder: Path, mix: Path) -> None:
         noun = f"conversation_{stage.stage}"
         counts[noun] = Count(**made_by["conversations"])
         reasons[noun] = made_by["rejected_reasons"]
-        notes[stage.stage] = {k: made_by[k] for k in ("steps", "skipped_steps", "threads", "device")}
+        notes[stage.stage] = {k: made_by[k] for k in ("steps", "skipped_steps", "threads", "device", "ranks")}
     manifest = Manifest(
         verb="train",
         version=__version__,

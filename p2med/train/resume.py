@@ -6,7 +6,7 @@ The last two are kept; a damaged newest one is passed over for the one before it
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,17 @@ KEEP = 2
 
 @dataclass
 class Progress:
-    """`step`: how many are done. `losses`: one line a step, part of the finished stage."""
+    """`step`: how many are done. `losses`: one line a step, part of the finished stage.
+
+    `skipped` steps were not finite, `broken` of them in a row until now; `restored`: how often weights were
+    taken back from a checkpoint; `micro`: conversations a pass that memory allowed, None = all.
+    """
 
     step: int = 0
     skipped: int = 0
+    broken: int = 0
+    restored: int = 0
+    micro: int | None = None
     losses: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -53,13 +60,7 @@ def save_progress(
     for name, value in statistics.items():
         tensors[f"statistic.{name}"] = value.detach().contiguous().cpu()
     write_tensors(tensors, temporary / "state.safetensors")
-    state = {
-        "identity": identity,
-        "step": progress.step,
-        "skipped": progress.skipped,
-        "losses": progress.losses,
-    }
-    write_json(temporary / "state.json", state)
+    write_json(temporary / "state.json", {"identity": identity, **asdict(progress)})
     seal(temporary)
     replace_folder(temporary, place)
     for old in sorted(folder.glob("step-*"))[:-KEEP]:
@@ -88,7 +89,7 @@ def load_progress(
         _restore(tensors, learning, optimizer)
         for name, value in statistics.items():
             value.copy_(tensors[f"statistic.{name}"])
-        return Progress(state["step"], state["skipped"], state["losses"])
+        return Progress(**{k: v for k, v in state.items() if k != "identity"})
     return Progress()
 
 

@@ -19,6 +19,7 @@ from p2med.model.checkpoint import STAGES, Checkpoint, load_checkpoint, save_che
 from p2med.model.config import ModelSection
 from p2med.progress import say
 from p2med.schema.conversation import Conversation
+from p2med.train import ranks
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.examples import prepare_examples
@@ -43,21 +44,28 @@ def run(
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     _refuse_foreign(folder)
-    store.write_json(folder / STAGES, [s.stage for s in config.stages])
+    device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = ranks.join(device)
+    if ranks.first():
+        store.write_json(folder / STAGES, [s.stage for s in config.stages])
+    ranks.wait()
     previous: Path | None = None
     for entry in config.stages:
         place = folder / entry.stage
         identity = identity_of(config, model, image, entry, mix, previous)
-        if is_finished(place, identity):
+        finished = is_finished(place, identity)
+        ranks.wait()
+        if finished:
             _sweep(place)
             say(f"train {entry.stage}: up to date")
         elif stage in (None, entry.stage):
             (folder / "manifest.json").unlink(missing_ok=True)
-            _train_stage(config, model, image, root, entry, previous, identity, threads)
+            _train_stage(config, model, image, root, entry, previous, identity, device, threads)
+            ranks.wait()
         elif [s.stage for s in config.stages].index(stage) > config.stages.index(entry):
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
         previous = place
-    if stage is None:
+    if stage is None and ranks.first():
         write_manifest(config, folder, mix)
 
 
@@ -69,10 +77,10 @@ def _train_stage(
     stage: StageConfig,
     previous: Path | None,
     identity: dict[str, Any],
+    device: torch.device,
     threads: int,
 ) -> None:
     mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
-    device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     checkpoint = load_checkpoint(previous) if previous else _fresh(config, section, image, mix)
     model, processor = checkpoint.model, checkpoint.processor
     objective = plugins.load("p2med.train.objectives", stage.objective)
@@ -92,6 +100,11 @@ def _train_stage(
         model.add_report_words(*objective.targets(examples), seed=section.seed)
     model.to(device)
     learn_only(model, stage.learn, heads=hasattr(objective, "targets"))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+        elif config.frozen_dtype:
+            parameter.data = parameter.data.to(getattr(torch, config.frozen_dtype))
     batcher = Batcher(
         model,
         load=lambda volume: store.read_volume(volume.path, root),
@@ -100,22 +113,27 @@ def _train_stage(
         augment=stage.augmentation,
         cache_bytes=config.feature_cache_gib * 2**30,
         device=device,
+        disk=root / "cache" / "features",
     )
     loop = Loop(
         model, examples, stage, objective.loss, batcher, root / "log", autocast=config.dtype == "bfloat16"
     )
     steps = folder / f".{stage.stage}.steps"
-    progress = loop.run(steps, {**identity, "threads": threads, "device": device.type})
+    made_on = {"threads": threads, "device": device.type, "ranks": ranks.world()[1]}
+    progress = loop.run(steps, {**identity, **made_on})
+    if not ranks.first():
+        return
     reasons: dict[str, int] = {}
     for r in rejected:
         reasons[r.reason] = reasons.get(r.reason, 0) + 1
     made_by = {
         "stage": stage.stage,
         "identity": identity,
-        "threads": threads,
-        "device": device.type,
+        **made_on,
         "steps": progress.step,
         "skipped_steps": progress.skipped,
+        "restored": progress.restored,
+        "conversations_a_pass": progress.micro,
         "conversations": {"entered": len(conversations), "passed": len(examples), "rejected": len(rejected)},
         "rejected_reasons": reasons,
     }
