@@ -23,11 +23,10 @@ class Form:
     pattern: re.Pattern[str]
     hints: tuple[str, ...]
     sure: bool = False
-    padded: bool = False
 
 
-def _form(name: str, pattern: str, hints: str, sure: bool = False, padded: bool = False) -> Form:
-    return Form(name, re.compile(pattern, re.MULTILINE), tuple(hints), sure, padded)
+def _form(name: str, pattern: str, hints: str, sure: bool = False) -> Form:
+    return Form(name, re.compile(pattern, re.MULTILINE), tuple(hints), sure)
 
 
 _SEPARATOR = r"\s?[-/.·—–．、]\s?"
@@ -69,40 +68,41 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "full",
-        rf"(?<![\d.])(?P<year>{_YEAR}|{_CHINESE_YEAR}|\d\d)\s*年\s*(?P<month>{_N})\s*月\s*(?P<day>{_N})\s*(?:日|号|(?![\d天个余多周岁月几]))",
+        rf"(?<!\d)(?P<year>{_YEAR}|{_CHINESE_YEAR}|\d\d)\s*年\s*(?P<month>{_N})\s*月\s*(?P<day>{_N})\s*(?:日|号|(?![\d天个余多周岁月几]))",
         "年",
         sure=True,
     ),
     _form(
         "full",
-        rf"(?<![\d.])(?P<year>{_YEAR}){_SEPARATOR}(?P<month>\d{{1,2}}){_SEPARATOR}(?P<day>\d{{1,2}})(?:日|号)?(?![\d%])",
+        rf"(?<!\d)(?P<year>{_YEAR})[\-/.]\s?(?P<month>\d{{1,2}})\s?月\s?(?P<day>\d{{1,2}})\s?(?:日|号)?(?!\d)",
+        "月",
+        sure=True,
+    ),
+    _form(
+        "full",
+        rf"(?<!\d)(?P<year>{_YEAR}){_SEPARATOR}(?P<month>\d{{1,2}}){_SEPARATOR}(?P<day>\d{{1,2}})(?:日|号)?(?![\d%])",
         ("19", "20", "18"),
         sure=True,
-        padded=True,
     ),
     _form(
         "full",
         rf"(?<![\d.])(?P<year>{_YEAR})\s(?P<month>0\d|1[0-2]|[1-9])\s(?P<day>[0-2]\d|3[01]|[1-9])(?![\d%.]|\s?(?:{_UNIT}))",
         ("19", "20"),
-        padded=True,
     ),
     _form(
         "compact",
-        r"(?<![\da-z.])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?=\D|$|(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?!\d))",
+        r"(?<![\da-z])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?=\D|$|(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?!\d))",
         ("19", "20"),
-        padded=True,
     ),
     _form(
         "day_first",
-        rf"(?<![\d./-])(?:(?P<day>1[3-9]|2\d|3[01])(?P<s>[/\-.])(?P<month>0?[1-9]|1[0-2])(?P=s)(?P<year>{_YEAR}))(?!\d)",
+        rf"(?<![\d/-])(?:(?P<day>1[3-9]|2\d|3[01])(?P<s>[/\-.])(?P<month>0?[1-9]|1[0-2])(?P=s)(?P<year>{_YEAR}))(?!\d)",
         ("19", "20"),
-        padded=True,
     ),
     _form(
         "day_first",
-        rf"(?<![\d./-])(?P<month>0?[1-9]|1[0-2])(?P<s>[/\-.])(?P<day>0?[1-9]|[12]\d|3[01])(?P=s)(?P<year>{_YEAR})(?!\d)",
+        rf"(?<![\d/-])(?P<month>0?[1-9]|1[0-2])(?P<s>[/\-.])(?P<day>0?[1-9]|[12]\d|3[01])(?P=s)(?P<year>{_YEAR})(?!\d)",
         ("19", "20"),
-        padded=True,
     ),
     _form(
         "english",
@@ -116,21 +116,18 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "full",
-        rf"(?<![\d./\-a-z:~])['’]?(?P<year>[0-3]\d)(?P<s>[./-])(?P<month>0?[1-9]|1[0-2])(?P=s)(?P<day>0?[1-9]|[12]\d|3[01])(?!\d|[./\-~]\d|\s?(?:{_UNIT}))",
+        rf"(?<![\d./\-a-z~])(?<!\d:)['’]?(?P<year>[0-3]\d)(?P<s>[./-])(?P<month>0?[1-9]|1[0-2])(?P=s)(?P<day>0?[1-9]|[12]\d|3[01])(?!\d|[./\-~]\d|\s?(?:{_UNIT}))",
         "./-",
-        padded=True,
     ),
     _form(
         "compact",
         r"(?:(?<=日期)|(?<=日期:)|(?<=时间)|(?<=时间:)|(?<=[于自从至在与较(]))(?P<year>[0-3]\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?!\d|\.\d)",
         ("0", "1", "2", "3"),
-        padded=True,
     ),
     _form(
         "compact",
         r"(?<![\d.a-z-])(?P<year>[0-3]\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?=片|ct|dr|胸片|复查|号片|日片)",
         ("片", "ct", "dr", "复查"),
-        padded=True,
     ),
     _form(
         "day",
@@ -196,20 +193,20 @@ FORMS: tuple[Form, ...] = (
     # 9.20 and 9-20 after a comma or a preposition, before what one does on a day; a figure's number is none.
     _form(
         "day",
-        rf"(?:(?<=[,;、“])|(?<=[。\s:](?=\d\d?[.-]\d\d|\d\d?[.-]\d(?:{_EVENT})))|(?<=[于自从至到在与较距及])|^)"
+        rf"(?:(?<=[,;、“])|(?<=[。\s:](?=\d\d?[.-]\d\d|\d\d?[.-]\d(?:{_EVENT})))|(?<=[于自从至到在与较距及儿者])|^)"
         rf"(?P<month>0?[1-9]|1[0-2])(?P<s>[.-])(?P<day>0?[1-9]|[12]\d|3[01])(?!\d|[./\-]\d|月|\s?(?:{_UNIT}))"
         rf"(?=\s?(?:{_EVENT})|(?<=\.\d\d)[\u4e00-\u9fff])[号日]?",
         ".-",
     ),
     _form(
         "day",
-        r"(?<=[院片查规超线ctrd]\()(?P<month>0?[1-9]|1[0-2])(?P<s>[.-])(?P<day>0?[1-9]|[12]\d|3[01])[号日]?(?=\s?(?:\)|,|本院|外院|我院|当地))",
-        ".-",
+        r"(?<=[院片查规超线ctrd]\()(?P<month>0?[1-9]|1[0-2])(?P<s>[.-]|(?<=院\(\d)/|(?<=院\(\d\d)/)(?P<day>0?[1-9]|[12]\d|3[01])[号日]?(?=\s?(?:\)|,|本院|外院|我院|当地))",
+        ".-/",
     ),
     _form(
         "day",
-        r"(?:(?<=[,;、“。\s])|(?<=[于自从至到与较距])|^)(?P<month>0?[1-9]|1[0-2])/(?P<day>0?[1-9]|[12]\d|3[01])(?![\d/.])"
-        r"(?=\s?(?:(?<=[与较于]\d/\d)片|(?<=[与较于]\d\d/\d)片|(?<=[与较于]\d/\d\d)片|(?<=[与较于]\d\d/\d\d)片|胸片|ct|dr|复查|复诊|入院|出院|就诊|起|开始|查|日|门诊|外院|我院|发热|发病|上午|下午|晚|晨))[号日]?",
+        r"(?:(?<=[,;、“。\s])|(?<=[于自从至到与较距儿者])|^)(?P<month>0?[1-9]|1[0-2])/(?P<day>0?[1-9]|[12]\d|3[01])(?![\d/.])"
+        r"(?=\s?(?:(?<=[与较于]\d/\d)片|(?<=[与较于]\d\d/\d)片|(?<=[与较于]\d/\d\d)片|(?<=[与较于]\d\d/\d\d)片|胸片|ct|dr|复查|复诊|入院|出院|就诊|起|开始|查|日|门诊|外院|我院|发热|发病|出现|上午|下午|晚|晨))[号日]?",
         "/",
     ),
 )

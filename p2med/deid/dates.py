@@ -151,11 +151,12 @@ def _moved(
     if true is None or new is None:
         return _Found(start, end, NO_DATE, None) if form.sure else None
     said = found.groupdict()
+    padded = _is_padded(said, "月" not in found[0])
     pieces = []
     for group in ("year", "years_back", "months_back", "month", "day"):
         if said.get(group):
             pieces.append(
-                (*found.span(group), _piece(group, said[group], new, note + timedelta(offset), form))
+                (*found.span(group), _piece(group, said[group], new, note + timedelta(offset), padded))
             )
     weekday = WEEKDAY.match(text, end)
     if weekday and form.name not in ("month", "year"):
@@ -167,20 +168,28 @@ def _moved(
         return _Found(
             start,
             end,
-            f"{new.month}月{_piece('day', said['day'], new, new, form)}" + text[found.end("day") : end],
+            f"{new.month}月{_piece('day', said['day'], new, new, False)}" + text[found.end("day") : end],
             true,
         )
     return _Found(start, end, _put(text, start, end, pieces), true)
 
 
-def _piece(group: str, said: str, new: date, note: date, form: Form) -> str:
+def _piece(group: str, said: str, new: date, note: date, padded: bool) -> str:
     if group == "year":
         return like(said, new.year)
     if group == "years_back":
         return _WORDS_OF_YEARS.get(note.year - new.year, f"{new.year}年")
     if group == "months_back":
         return ""
-    return like(said, new.month if group == "month" else new.day, form.padded)
+    return like(said, new.month if group == "month" else new.day, padded)
+
+
+def _is_padded(said: dict[str, str | None], separated: bool) -> bool:
+    """05 for 5, where a zero or two digits twice say so: 2022-10-29 may become 2022-09-29, 10月29日 only 9月29日."""
+    written = [x for g in ("month", "day") if (x := said.get(g)) and x.isdecimal()]
+    if any(x.startswith("0") for x in written):
+        return True
+    return len(written) == 2 and all(len(x) == 2 for x in written) and separated and bool(said.get("year"))
 
 
 def _tail(tail: re.Match[str], first: date, offset: int) -> _Found | None:

@@ -19,6 +19,8 @@ _ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.0, -5.5, -9.0
 # 牛眼征, 索条影: the last character of terms.
 _NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏")
 _NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症")
+# 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
+_SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
 _MARCHES = ("长征", "远征", "东征", "南征", "国征", "新征", "建征")
 # 墨菲征, 安格尔曼综合征, 夏科-马里-图思病: what is named after somebody.
 _NAMED_AFTER = re.compile(
@@ -63,6 +65,10 @@ _A_WORD = -4.6
 _SURNAME_BEFORE_TITLE = 4.0
 _COMPOUND_IS_NO_WORD = 9.0
 _FILLED_IN, _FULL_STOP = 4.0, 2.0
+_VERB = 1.0
+_NEXT_LABEL = re.compile(
+    "电话|身份证|手机|住址|地址|联系|关系|性别|年龄|日期|时间|工号|职称|科室|病区|职业|单位|微信|床号|住院号"
+)
 _LONG_ROLE = re.compile(any_of(w for w in words("role") if len(w) > 1))
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
@@ -161,20 +167,24 @@ def _is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | Non
     """What no score needs to be asked for: doubled words, names of drugs and signs, four characters at random."""
     if given[0] == surname and not cue or len(given) == 3 and given[0] not in SURNAMES:
         return True
-    if not cue and (given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)):
+    if not cue and (
+        _SMALL_GIVEN.issuperset(given) or given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)
+    ):
         return True
     return surname + given in NO_NAMES or _is_term(folded, given, stop)
 
 
 def _odds(folded: str, before: str, stop: int, cue: Cue | None) -> float:
     """Log odds that a name stands here, by what is before and behind it."""
-    follows = _CHINESE.match(folded, stop)
+    follows = _CHINESE.match(folded, stop) and not _NEXT_LABEL.match(folded, stop)
     odds = _BEFORE_PROFESSION if PROFESSION.match(folded, stop) else 0.0
     if not odds and TITLE.match(folded, stop):
         odds = _BEFORE_TITLE
     if cue:
         filled_in = _FILLED_IN if cue.gap == ":" else _FULL_STOP
-        return odds + cue.odds + (0.0 if follows else filled_in)
+        if follows:
+            return odds + cue.odds + (_VERB if folded[stop] in _FOLLOWING else 0.0)
+        return odds + cue.odds + filled_in
     if not before or not (_CHINESE.match(before) or before.isalnum()):
         if not follows:
             return odds + _ALONE
@@ -260,7 +270,7 @@ def _score(folded: str, before: str, surname: str, given: str, stop: int) -> flo
     words = known.words(before if _CHINESE.match(before or " ") else "", surname + given)
     score = known.name(surname, given) + _LENGTH[len(given)] - words
     following = folded[stop : stop + 1]
-    if following and _CHINESE.match(following):
+    if following and _CHINESE.match(following) and not _NEXT_LABEL.match(folded, stop):
         after_name = max(_FOLLOWING.get(following, -99.0), known.char.get(following, -12.5))
         return score + after_name - known.after(given[-1], following)
     return score + _BOUNDARY - _BOUNDARY_IN_WORDS
