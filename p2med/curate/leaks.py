@@ -121,7 +121,11 @@ def _digest(*parts: str) -> str:
 
 
 def find_leaks(
-    training: Sequence[Trace], held_out: Sequence[Trace], config: LeakConfig, dedup: DedupConfig
+    training: Sequence[Trace],
+    held_out: Sequence[Trace],
+    config: LeakConfig,
+    dedup: DedupConfig,
+    threads: int = 0,
 ) -> list[Leak]:
     """Every leak between the two sides, by kind, then by case; within a side nothing is a leak."""
     found = {
@@ -130,7 +134,7 @@ def find_leaks(
         *_shared("same_study", training, held_out, lambda t: [("", s) for s in t.studies]),
         *_shared("same_study", training, held_out, _accessions((*training, *held_out))),
         *_images(training, held_out, config),
-        *_texts(training, held_out, config, dedup),
+        *_texts(training, held_out, config, dedup, threads),
         *_templates(training, held_out, config),
     }
     return sorted(found, key=lambda x: (KINDS.index(x.kind), x.training, x.held_out, x.detail))
@@ -179,11 +183,15 @@ def _images(training: Sequence[Trace], held_out: Sequence[Trace], config: LeakCo
 
 
 def _texts(
-    training: Sequence[Trace], held_out: Sequence[Trace], config: LeakConfig, dedup: DedupConfig
+    training: Sequence[Trace],
+    held_out: Sequence[Trace],
+    config: LeakConfig,
+    dedup: DedupConfig,
+    threads: int,
 ) -> Iterator[Leak]:
     mine = [(t.case_id, r, text) for t in training for r, text in t.texts]
     others = [(t.case_id, text) for t in held_out for _, text in t.texts]
-    near = near_texts([m[2] for m in mine], [o[1] for o in others], config.as_dedup(dedup))
+    near = near_texts([m[2] for m in mine], [o[1] for o in others], config.as_dedup(dedup), threads)
     for place, other in sorted(near.items()):
         yield Leak(
             kind="near_text", training=mine[place][0], held_out=others[other][0], detail=mine[place][1]
@@ -202,14 +210,18 @@ def _templates(training: Sequence[Trace], held_out: Sequence[Trace], config: Lea
 
 
 def gate(
-    training: Sequence[Trace], held_out: Sequence[Trace], config: LeakConfig, dedup: DedupConfig
+    training: Sequence[Trace],
+    held_out: Sequence[Trace],
+    config: LeakConfig,
+    dedup: DedupConfig,
+    threads: int = 0,
 ) -> dict[str, Any]:
     """What the manifest says of leaks.
 
     Raises:
       P2MedError: the held-out data leak.
     """
-    leaks = find_leaks(training, held_out, config, dedup)
+    leaks = find_leaks(training, held_out, config, dedup, threads)
     counts = Counter(x.kind for x in leaks)
     reports = sum(len(t.reports) for t in held_out if t.asked)
     rate = counts["template"] / reports if reports else 0.0

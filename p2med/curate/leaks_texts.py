@@ -22,7 +22,9 @@ MIN_SENTENCE = 4
 MIN_SENTENCES = 2
 
 
-def near_texts(training: Sequence[str], held_out: Sequence[str], config: DedupConfig) -> dict[int, int]:
+def near_texts(
+    training: Sequence[str], held_out: Sequence[str], config: DedupConfig, threads: int = 0
+) -> dict[int, int]:
     """For each training text that repeats a held-out one: the position of that one.
 
     `deduplicate` compares with kept texts alone. So held-out texts that repeat another one are asked for
@@ -39,7 +41,7 @@ def near_texts(training: Sequence[str], held_out: Sequence[str], config: DedupCo
         n = len(asking)
         texts = [held_out[h] for h in asking] + [training[t] for t in left]
         ranks = np.repeat([0, 1], [n, len(left)])
-        original = deduplicate(texts, sure, ranks=ranks).original.tolist()
+        original = deduplicate(texts, sure, ranks=ranks, threads=threads).original.tolist()
         found |= {t: asking[o] for t, o in zip(left, original[n:], strict=True) if 0 <= o < n}
         unsure = [t for t, o in zip(left, original[n:], strict=True) if o >= n]
         kept = [h for h, o in zip(asking, original, strict=False) if o < 0]

@@ -15,7 +15,7 @@ from p2med.curate.config import CurateConfig
 from p2med.curate.images import Job, Prepared, chosen_series, file_name, prepare_all
 from p2med.schema.base import Frozen
 from p2med.schema.case import Case, Series, Volume
-from p2med.store import FolderWriter, Rejected, shard_paths
+from p2med.store import FolderWriter, Rejected
 
 STEM = "pictures"
 
@@ -112,13 +112,12 @@ class Pictures:
         return images, rejected
 
 
-def fingerprints(folder: Path) -> dict[tuple[str, str], str]:
-    """(case_id, study_uid) -> fingerprint of the study's first image, as the model sees them."""
+def fingerprints(path: Path) -> dict[tuple[str, str], str]:
+    """Of one shard: (case_id, study_uid) -> fingerprint of the study's first image, as the model sees it."""
     found: dict[tuple[str, str], str] = {}
     columns = ["case_id", "study_uid", "fingerprint"]
-    for path in shard_paths(folder, STEM):
-        table = pq.read_table(path, columns=columns)
-        for case_id, study_uid, mark in zip(*(table[c].to_pylist() for c in columns), strict=True):
-            if mark:
-                found.setdefault((case_id, study_uid), mark)
+    table = pq.read_table(path, columns=columns)
+    for case_id, study_uid, mark in zip(*(table[c].to_pylist() for c in columns), strict=True):
+        if mark:
+            found.setdefault((case_id, study_uid), mark)
     return found

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from p2med.curate.assemble import assemble, parts_of, rejected_whole
 from p2med.curate.config import CurateConfig
 from p2med.curate.duplicates import side_by_side
-from p2med.curate.pictures import Pictures, cases_of, fingerprints, write_pictures
+from p2med.curate.pictures import STEM, Pictures, cases_of, write_pictures
 from p2med.curate.records import Fault, token_counter, tokenizer_digest
 from p2med.curate.survey import Survey, gate_of, outcome
 from p2med.pool import in_order, workers
@@ -51,15 +51,18 @@ def run(config: CurateConfig, root: Path) -> Manifest:
     # Shards are numbered twice: the pictures come after the cases.
     with workers(config.workers) as pool:
         write_pictures(writer, paths, track(paths, "curate: images", len(paths)), config, root, pool)
-        survey = Survey(paths, config, token_counter(tokenizer), fingerprints(writer.folder))
+        pictures = shard_paths(writer.folder, STEM)
+        survey = Survey(paths, config, token_counter(tokenizer), pictures, pool)
         jobs = (
             _job(writer, n, path, survey, config, root) for n, path in enumerate(paths) if not writer.has(n)
         )
         for _ in track(in_order(pool, _curate_shard, jobs), "curate", len(paths)):
             pass
+        notes = {**survey.notes, **outcome(writer.folder)}
+        pairs, survey = survey.pairs, None  # frees its texts before the gate reads them again
+        notes["leak_gate"] = gate_of(writer.folder, pictures, config, pool)
     if config.dedup is not None:
-        write_text(writer.folder / "duplicates.html", side_by_side(survey.pairs))
-    notes = {**survey.notes, **outcome(writer.folder), "leak_gate": gate_of(writer.folder, config)}
+        write_text(writer.folder / "duplicates.html", side_by_side(pairs))
     return writer.finish(notes)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p2med.curate.config import CurateConfig, DedupConfig, LeakConfig, SplitConfig
-from p2med.curate.leaks import PLACEHOLDER, Kind, Leak, Trace, find_leaks, refusal, trace_of
+from p2med.curate.leaks import PLACEHOLDER, Kind, Leak, Trace, find_leaks, refusal
 from p2med.curate.leaks_images import fingerprint_of, same_images
 from p2med.curate.leaks_texts import near_links
 from p2med.curate.records import Fault
@@ -29,15 +29,14 @@ LOOSER = 1.2
 class Families:
     """The splits of a hospital, and which training data must go because they tell of held-out patients."""
 
-    def __init__(
-        self, rows: Iterable[Mapping[str, Any]], prints: Mapping[tuple[str, str], str], config: CurateConfig
-    ):
-        self._config, self._dedup = config.leaks, config.dedup or DedupConfig()
+    def __init__(self, traces: Iterable[tuple[Trace, str | None]], config: CurateConfig):
+        """`traces`: of every case, with the split that its source gave it."""
+        self._config, self._dedup, self._threads = config.leaks, config.dedup or DedupConfig(), config.workers
         self._traces: list[Trace] = []
         presets = []
-        for row in rows:
-            self._traces.append(trace_of(row, prints))
-            presets.append((row["patient"]["patient_key"], row["split"]))
+        for trace, split in traces:
+            self._traces.append(trace)
+            presets.append((trace.patient_key, split))
         self.plan = plan(
             self._traces, presets, config.split, self._config, self._dedup, threads=config.workers
         )
@@ -60,7 +59,7 @@ class Families:
                 learns = self.plan.split_of[trace.patient_key] == "train"
                 sides[learns].append(trace.without(faults))
         self._traces = []
-        found = find_leaks(sides[True], sides[False], self._config, self._dedup)
+        found = find_leaks(sides[True], sides[False], self._config, self._dedup, self._threads)
         found = [x for x in found if x.kind != "template"]
         if found and self._config.action == "refuse":
             raise refusal(found)

@@ -1,7 +1,8 @@
 """The first pass: decide over the whole hospital on split and duplicates, holding columns, not cases."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from p2med.curate.records import CountTokens, Fault, fault_of
 from p2med.curate.split import leaks
 from p2med.curate.split_families import Families
 from p2med.errors import P2MedError
+from p2med.pool import in_order
 from p2med.schema.terms import RecordKind
 from p2med.store import shard_paths
 
@@ -35,9 +37,10 @@ class Survey:
         paths: Sequence[Path],
         config: CurateConfig,
         count: CountTokens,
-        prints: Mapping[tuple[str, str], str],
+        pictures: Sequence[Path],
+        pool: ProcessPoolExecutor | None = None,
     ):
-        people = Families(_rows(paths, list(TRACE_COLUMNS)), prints, config)
+        people = Families(_traces(paths, pictures, pool), config)
         self.split_of = people.plan.split_of
         self.faults: dict[tuple[str, str], Fault] = {}
         self._tokens: dict[str, list[int]] = {}
@@ -126,17 +129,32 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def gate_of(folder: Path, config: CurateConfig) -> dict[str, Any]:
+def _traces(
+    paths: Sequence[Path], pictures: Sequence[Path], pool: ProcessPoolExecutor | None
+) -> Iterator[tuple[Trace, str | None]]:
+    """Every case's trace, with its split."""
+    for found in in_order(pool, _traces_of_shard, zip(paths, pictures, strict=True)):
+        yield from found
+
+
+def _traces_of_shard(job: tuple[Path, Path]) -> list[tuple[Trace, str | None]]:
+    path, pictures = job
+    prints = fingerprints(pictures)
+    return [(trace_of(row, prints), row["split"]) for row in _rows([path], list(TRACE_COLUMNS))]
+
+
+def gate_of(
+    folder: Path, pictures: Sequence[Path], config: CurateConfig, pool: ProcessPoolExecutor | None = None
+) -> dict[str, Any]:
     """The leak gate, on what the finished shards hold.
 
     Raises:
       P2MedError: the held-out data leak.
     """
-    prints = fingerprints(folder)
     sides: dict[bool, list[Trace]] = {True: [], False: []}
-    for row in _rows(shard_paths(folder), list(TRACE_COLUMNS)):
-        sides[row["split"] == "train"].append(trace_of(row, prints))
-    return gate(sides[True], sides[False], config.leaks, config.dedup or DedupConfig())
+    for trace, split in _traces(shard_paths(folder), pictures, pool):
+        sides[split == "train"].append(trace)
+    return gate(sides[True], sides[False], config.leaks, config.dedup or DedupConfig(), config.workers)
 
 
 def imbalance(diseases: Counter[str]) -> float | None:
