@@ -28,7 +28,7 @@ _NAMED_AFTER = re.compile(
     r"量表|染色|手法|小体|憩室|畸形|呼吸(?![急困平音尚促道稍频])|病(?![史房人区情历程重危友愈故倒例案号因假])"
 )
 # Family names that mostly are small words: 左肺, 余肋骨, 诸骨, 那宝宝.
-_SMALL_WORDS = frozenset("左余诸双但那有来后全空拟才从可能先经由管应")
+_SMALL_WORDS = frozenset("班左余诸双但那有来后全空拟才从可能先经由管应")
 _SMALL_WORD = -3.0
 _BEFORE_TITLE, _BEFORE_PROFESSION = 4.0, 7.5
 _ENOUGH = 0.0
@@ -45,9 +45,9 @@ _COMPOUND = re.compile("|".join(COMPOUND_SURNAMES))
 _CHINESE = re.compile(f"[{CHINESE}]")
 _TRANSLITERATED = re.compile(f"[{''.join(words('transliteration'))}]{{3,8}}")
 _DOT = re.compile(rf"(?<=[{CHINESE}])\s?[·•・‧]\s?(?=[{CHINESE}])")
-# Brands and eponyms look like names; what follows tells.
+# Brands, eponyms and places look like names; what follows tells.
 _NO_NAME_BEFORE = re.compile(
-    r"\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
+    r"[省市县区镇乡村路街巷](?!长)|医院|大学|小学|中学|学校|幼儿园|公司|诊所|门诊|广场|集团|超市|派出所|快递|海关|花园|小区|大厦|\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
 )
 _TRANSLITERATED_ONE = re.compile(_TRANSLITERATED.pattern.removesuffix("{3,8}"))
 _TOKEN = re.compile(rf"[{CHINESE}]{{2,8}}(?![{CHINESE}])")
@@ -83,6 +83,7 @@ class Cue:
     odds: float
     kind: str
     gap: str = ""
+    short: bool = False
 
 
 def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[tuple[int, int, bool]]:
@@ -129,7 +130,7 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
             kind = Cue(_AFTER_ROLE_AND_GAP, "pet")
         else:
             gap = (cue["gap"] or "").strip()
-            kind = Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role", gap)
+            kind = Cue(_AFTER_ROLE_AND_GAP if cue["gap"] else _AFTER_ROLE, "role", gap, len(cue["role"]) == 1)
         found[cue.end()] = kind
         inside.update(
             range(cue.start() + 1, cue.end(cue.lastgroup.removesuffix("_gap").replace("gap", "role")))
@@ -140,6 +141,8 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
 def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     """Where the name that begins here ends, or None if none begins."""
     before = folded[start - 1] if start else ""
+    if not cue and _is_preposition(folded, start):
+        return None
     if not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD:
         return None
     compound = _COMPOUND.match(folded, start)
@@ -163,9 +166,27 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     return end
 
 
+_YU_BEFORE_TITLE = re.compile(
+    r"于[\u4e00-\u9fff]{0,2}(?:副?主任|医[师生]|大夫|副?教授|护士|护师|老师|副?院长|技师|药师)"
+)
+_AT = re.compile(r"[\u4e00-\u9fff]{0,8}?(?:医院|诊所|门诊部|卫生院|大学|医学院|幼儿园|小学)")
+
+
+def _is_preposition(folded: str, start: int) -> bool:
+    """于 within a sentence: 任职于, 就诊于, 生于; 于 after a comma may be one, too."""
+    before = folded[start - 1 : start]
+    if folded[start] == "于" and _YU_BEFORE_TITLE.match(folded, start):
+        return False
+    return folded[start] in "于由经" and bool(before) and (before in ",，、" or bool(_CHINESE.match(before)))
+
+
 def _is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | None) -> bool:
     """What no score needs to be asked for: doubled words, names of drugs and signs, four characters at random."""
     if given[0] == surname and not cue or len(given) == 3 and given[0] not in SURNAMES:
+        return True
+    if cue and (
+        cue.short and _NO_NAME_BEFORE.match(folded, stop) or surname in "于由经曾" and _AT.match(folded, stop)
+    ):
         return True
     if not cue and (
         _SMALL_GIVEN.issuperset(given) or given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)
@@ -229,6 +250,8 @@ def _end_of_surname(folded: str, start: int, cue: Cue | None) -> int | None:
     if not compound and surname not in SURNAMES:
         return None
     stop = start + len(surname)
+    if not cue and _is_preposition(folded, start):
+        return None
     hidden = _HIDDEN.match(folded, stop)
     if hidden and (folded[stop] != "x" or not folded[hidden.end() : hidden.end() + 1].isalnum()):
         before = folded[start - 1 : start]

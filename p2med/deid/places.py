@@ -36,6 +36,11 @@ _COMPONENT = re.compile(rf"\s?[{_CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
 _ESTATE = re.compile(
     r"[\u4e00-\u9fff]{2,7}(?=[a-z]?\d{1,4}(?:[-—]\d{1,4}|\s?(?:号楼|栋|幢|座|期|单元|号(?!染|床))))"
 )
+# What ends an address without saying what it is: 李家组, 四方坪.
+_LAST = re.compile(
+    r"[\u4e00-\u9fff]{1,4}(?:组|队|社|湾|冲|塘|坪|垸|岭|坡|岗|圩|铺|桥|大院)|[\u4e00-\u9fff]{2,4}(?=[,，。;；\n)]|$)"
+)
+_HOUSE = re.compile(r"\d{1,3}(?:栋|号楼|幢)\s?(?:\d{1,2}单元)?\s?(?:\d{2,4}室?)?|[a-z]座\d{2,4}室?")
 _DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
 _NEXT_LABEL = re.compile(
     r"\s?(?:电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
@@ -97,7 +102,7 @@ def _after_cuts(folded: str, start: int, end: int) -> int:
 
 def _addresses_after_cues(folded: str) -> Iterator[tuple[int, int, str]]:
     for cue in ADDRESS_CUE.finditer(folded):
-        end = _chain_end(folded, cue.end())
+        end = _chain_end(folded, cue.end(), announced=True)
         if cue["label"]:
             whole = _DELIMITED.match(folded, cue.end())
             if whole:
@@ -125,10 +130,14 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         start = _name_start(folded, suffix)
         if start < suffix - 1:
             yield start, max(found.end(), _chain_end(folded, found.end())), "address"
+    for found in _HOUSE.finditer(folded):
+        start = _name_start(folded, found.start())
+        if found.start() - start >= 2:
+            yield start, found.end(), "address"
 
 
-def _chain_end(folded: str, start: int) -> int:
-    """The end of the parts of an address that follow each other from `start` on."""
+def _chain_end(folded: str, start: int, announced: bool = False) -> int:
+    """The end of the parts of an address that follow each other from `start` on; after a cue, of the last as well."""
     at = start
     region = _REGION_HERE.match(folded, at)
     while region:
@@ -138,6 +147,13 @@ def _chain_end(folded: str, start: int) -> int:
         if CUT.search(folded, at, part.end()):
             break
         at = part.end()
+    if (
+        at > start
+        and announced
+        and (last := _LAST.match(folded, at))
+        and not CUT.search(folded, at, last.end())
+    ):
+        at = last.end()
     if at > start and (tail := TAIL.match(folded, at)):
         at = tail.end()
     return at if at > start else start
