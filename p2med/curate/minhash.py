@@ -3,8 +3,8 @@
 n-gram hashes x (odd) ─► min(a * x mod 2^bits) for bands * rows odd factors a ─► a key a band ─► buckets
 
 Multiplying by an odd number permutes the odd numbers, so a multiply and a minimum is all that the inner loop
-does. 16 bits are twice as fast as 32 and propose a few pairs more, since different n-grams may get one number:
-right for what is checked after. Keys are made for some bands at a time, never more than KEY_BYTES of them.
+does. 16 bits are twice as fast as 32 and propose a few pairs more, as different n-grams may get one number:
+right for what is checked after. Keys are made for some bands at a time, to bound the memory.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from p2med.curate.shingles import Rule, compiled, gram, mixed, odd_numbers, scratch, spelled_tokens
+from p2med.errors import P2MedError
 
 KEY_BYTES = 1 << 29
+"""Room for band keys, or as much as the texts take."""
 LANES = 8
 BLOCK = 512
 """Records a job of a thread."""
@@ -181,7 +183,8 @@ def buckets(corpus: Corpus, bands: int, rows: int, bits: int, pool: Executor) ->
     """Propose: every bucket that two records share in some band; the same whatever the pool."""
     n = len(corpus.begin)
     factors, weights = permutations(bands, rows, bits)
-    step = min(bands, max(1, KEY_BYTES // max(1, 8 * n)))
+    # As much as the texts, so that large inputs are not read more often than small ones.
+    step = min(bands, max(1, max(KEY_BYTES, len(corpus.text)) // max(1, 8 * n)))
     keys = np.empty((step, n), np.uint64)
     members, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
     for band in range(0, bands, step):
@@ -194,6 +197,8 @@ def buckets(corpus: Corpus, bands: int, rows: int, bits: int, pool: Executor) ->
     del keys, some
     all_members = np.concatenate(members)
     del members
+    if sum(map(len, sizes)) >= 1 << 31:
+        raise P2MedError("too many records alike for one machine; see docs/scale.md")
     starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes), dtype=np.int64)])
     owned_starts = np.zeros(n + 1, np.int64)
     owned_starts[1:] = np.bincount(all_members, minlength=n)
