@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from p2med.arrow import from_table
+from p2med.errors import P2MedError
 from p2med.mix.balance import Drawn, Made, draw_stages
 from p2med.mix.benchmark import Candidate, Decisions, candidate, choose, items_of, read_decisions
 from p2med.mix.config import MixConfig
@@ -46,7 +47,7 @@ def run(config: MixConfig, root: Path) -> Manifest:
     """Mix `root/3_curate` into `root/4_mix`.
 
     Raises:
-      P2MedError: curate has not finished.
+      P2MedError: curate has not finished, or the benchmark leaks into training.
       RecipeError: a task does not exist, or the review cannot be read.
     """
     tasks = load_tasks(config)
@@ -60,6 +61,7 @@ def run(config: MixConfig, root: Path) -> Manifest:
     # A process is worth its start from four shards on.
     with workers(config.workers, len(paths) // 4) as pool:
         found = list(track(in_order(pool, partial(_survey, config=config), paths), "mix: labels", len(paths)))
+        _refuse_leaks(found)
         made = {t: Made() for t in tasks}
         begun = [_gather(part, made) for part in found]
         drawn = draw_stages(config.stages, made, inpatient_tasks(tasks), config.seed)
@@ -93,21 +95,46 @@ class _Labels(Frozen):
 
     training: dict[str, list[tuple[str, tuple[str, ...]]]]
     bench: list[Candidate]
+    taught: set[str]
+    asked: set[str]
+    """What identifies patients and conversations of training and of the benchmark (`identity_of`)."""
 
 
 def _survey(path: Path, config: MixConfig) -> _Labels:
     tasks = load_tasks(config)
     training: dict[str, list[tuple[str, tuple[str, ...]]]] = {t: [] for t in tasks}
     bench = []
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
     for case in _cases(path):
         if case.split != "val":
             for conversation in render(case, tasks, config.languages):
+                sides[case.split == "bench"].update(identity_of(conversation))
                 if case.split == "bench":
                     bench.append(candidate(conversation))
                 else:
                     entry = (conversation.conversation_id, conversation.diseases)
                     training[conversation.task].append(entry)
-    return _Labels(training=training, bench=bench)
+    return _Labels(training=training, bench=bench, taught=sides[False], asked=sides[True])
+
+
+def identity_of(conversation: Conversation) -> tuple[str, str, str]:
+    """The patient, the conversation's id, and a digest of all that is said and shown in it."""
+    said = [p.text or (p.volume.path if p.volume else "") for t in conversation.turns for p in t.content]
+    digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:24]
+    return f"patient {conversation.patient_key}", f"id {conversation.conversation_id}", f"content {digest}"
+
+
+def _refuse_leaks(found: Sequence[_Labels]) -> None:
+    """The last gate: curate has sought all six kinds, this one knows what is really asked and taught.
+
+    Raises:
+      P2MedError: a benchmark item, or its patient, is in the training data.
+    """
+    asked = set().union(*(part.asked for part in found))
+    shared = Counter(x.split()[0] for part in found for x in part.taught & asked)
+    if shared:
+        words = ", ".join(f"{n} by {kind}" for kind, n in sorted(shared.items()))
+        raise P2MedError(f"mix: the benchmark leaks into training ({words}); no benchmark is written")
 
 
 def _gather(part: _Labels, made: dict[str, Made]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from p2med.errors import RecipeError
+from p2med.errors import P2MedError, RecipeError
 from p2med.mix.config import BenchmarkConfig, BenchmarkTask, MixConfig, SamplerConfig
 from p2med.mix.run import run
 from p2med.schema.base import Frozen
@@ -218,3 +218,30 @@ def test_the_manifest_says_how_uneven_the_diseases_were_and_are(tmp_path):
         for note in tasks.values():
             assert {"before", "after"} == set(note["imbalance"]) == set(note["effective"])
             assert note["effective"]["after"] <= len(note["diseases"]) or not note["diseases"]
+
+
+@pytest.mark.parametrize("kind", ["patient", "content", "id"])
+def test_a_benchmark_item_in_training_is_refused(tmp_path, kind):
+    cases = [made_case(n) for n in range(12)]
+    held = next(c for c in cases if c.split == "bench")
+    fresh = made_case(6)
+    record = {
+        "patient": fresh.records[0],
+        "content": held.records[0].model_copy(update={"record_id": "another"}),
+        "id": fresh.records[0].model_copy(update={"record_id": held.records[0].record_id}),
+    }[kind]
+    patient = held.patient if kind == "patient" else fresh.patient
+    planted = {
+        "case_id": "planted",
+        "patient": patient,
+        "records": (record,),
+        "studies": (),
+        "split": "train",
+    }
+    cases.append(fresh.model_copy(update=planted))
+    writer = FolderWriter(verb_folder(tmp_path, "curate"), "curate", Section(), [])
+    writer.write(0, cases, Case, entered={"case": len(cases)})
+    writer.finish()
+    with pytest.raises(P2MedError, match=f"1 by {kind}"):
+        run(CONFIG, tmp_path)
+    assert not (verb_folder(tmp_path, "mix") / "manifest.json").exists()
