@@ -59,9 +59,12 @@ def check_frame(frame: bytes, header: Header) -> None:
     """A codec allocates what the codestream asks for, and numpy folds it as the header says: they must agree.
 
     Raises:
-      DataError: `codestream_contradicts_header`, `pixel_data_unreadable`.
+      DataError: `codestream_contradicts_header`, `pixel_data_truncated`, `pixel_data_unreadable`.
     """
     found = shape_of(frame)
+    if frame[:2] == b"\xff\xd8" and not frame.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
+        # Some decoders of JPEG fill what is missing with grey and say nothing.
+        raise DataError("pixel_data_truncated", "a frame without its end")
     if found is None:
         raise DataError("pixel_data_unreadable", "a frame that does not begin like its transfer syntax")
     if (found.rows, found.columns, found.samples) != (header.rows, header.columns, header.samples):

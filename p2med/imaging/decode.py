@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 
+import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
@@ -174,8 +175,7 @@ def _raw_values(dataset: Dataset, header: Header, blob: bytes) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_data(dataset, header, count, blob)
-            # By default pydicom clears the bits above the stored ones without a word.
-            array = np.asarray(pixel_array(dataset, correct_unused_bits=False, allow_excess_frames=False))
+            array = _decoded(dataset, header)
     except (DataError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:
@@ -185,6 +185,16 @@ def _raw_values(dataset: Dataset, header: Header, blob: bytes) -> np.ndarray:
     if array.size != np.prod(shape):
         raise DataError("pixel_data_unreadable", f"shape {array.shape} instead of {shape}")
     return array.reshape(shape)
+
+
+def _decoded(dataset: Dataset, header: Header) -> np.ndarray:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and header.bits_stored > 8 and header.samples == 1:
+        # No decoder of pydicom reads 12 bits, and GDCM's own turns what overshoots white into black.
+        frames = generate_frames(dataset.PixelData, number_of_frames=header.frames)
+        return np.stack([imagecodecs.jpeg8_decode(frame) for frame in frames])
+    # By default pydicom clears the bits above the stored ones without a word.
+    return np.asarray(pixel_array(dataset, correct_unused_bits=False, allow_excess_frames=False))
 
 
 def _check_data(dataset: Dataset, header: Header, count: int, blob: bytes) -> None:
