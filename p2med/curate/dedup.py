@@ -25,7 +25,6 @@ from p2med.curate.config import DedupConfig
 from p2med.curate.decide import compare, decided, united
 from p2med.curate.minhash import Corpus, buckets, in_blocks
 from p2med.curate.shingles import measure, rule
-from p2med.schema.base import Frozen
 
 MIN_NGRAMS = 5
 """Records with fewer distinct ones are dropped (Sec. V-C.1)."""
@@ -108,27 +107,17 @@ def deduplicate(
         return _spread(corpus, repeats, order, leaders, lead, sizes, pool)
 
 
-class Verdict(Frozen):
-    """Why a record goes; `original` is the position of the kept record, -1 when there is none."""
-
-    reason: str
-    original: int
-
-
-def verdict(decisions: Decisions, n: int, splits: Sequence[str]) -> Verdict | None:
-    """What is decided on one record, with its split in view; None for one that stays.
+def verdict(decisions: Decisions, n: int, splits: Sequence[str]) -> tuple[str, int]:
+    """(reason, position of the kept record or -1) of a record that goes, with its split in view.
 
     Reasons: `too_few_ngrams`, `near_duplicate` (of one in the same split), `duplicate_of_bench`,
     `duplicate_of_val`. Ranks by RANK see to it that a training record never removes a held-out one.
     """
-    original = int(decisions.original[n])
     if decisions.few[n]:
-        return Verdict(reason="too_few_ngrams", original=-1)
-    if original < 0:
-        return None
+        return "too_few_ngrams", -1
+    original = int(decisions.original[n])
     same = splits[n] == splits[original]
-    reason = "near_duplicate" if same else f"duplicate_of_{splits[original]}"
-    return Verdict(reason=reason, original=original)
+    return "near_duplicate" if same else f"duplicate_of_{splits[original]}", original
 
 
 def buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:

@@ -70,10 +70,9 @@ class OutpatientTexts:
         ranks = np.array([RANK[s] for s in self._splits], np.int64)
         decisions = deduplicate(texts, config, ranks=ranks, ids=ids, threads=threads)
         faults: dict[Key, tuple[str, str]] = {}
-        for n, key in enumerate(self._keys):
-            found = verdict(decisions, n, self._splits)
-            if found is not None:
-                faults[key] = (found.reason, self._keys[found.original][1] if found.original >= 0 else "")
+        for n in np.flatnonzero(~decisions.kept).tolist():
+            reason, original = verdict(decisions, n, self._splits)
+            faults[self._keys[n]] = (reason, self._keys[original][1] if original >= 0 else "")
         self.pairs = self._examples(texts, decisions)
         reasons = Counter("kept" if k not in faults else faults[k][0] for k in self._keys)
         notes = {"records": len(self._keys), **dict(sorted(reasons.items()))}
@@ -95,21 +94,17 @@ class OutpatientTexts:
 
     def _examples(self, texts: pa.ChunkedArray, decisions: Decisions) -> list[Pair]:
         """SHOWN pairs from the least to the most alike; equal texts are left out, they show nothing."""
-        near = [
-            (float(decisions.jaccard[n]), "/".join(self._keys[n]), n)
-            for n in range(len(self._keys))
-            if decisions.original[n] >= 0 and decisions.jaccard[n] < 1
-        ]
-        near.sort()
+        near = np.flatnonzero((decisions.original >= 0) & (decisions.jaccard < 1)).tolist()
+        near.sort(key=lambda n: (decisions.jaccard[n], self._keys[n]))
         return [
             Pair(
                 removed_id=self._keys[n][1],
                 kept_id=self._keys[int(decisions.original[n])][1],
-                jaccard=round(alike, 4),
+                jaccard=round(float(decisions.jaccard[n]), 4),
                 removed=texts[n].as_py(),
                 kept=texts[int(decisions.original[n])].as_py(),
             )
-            for alike, _, n in (near[i] for i in spread(len(near), SHOWN))
+            for n in (near[i] for i in spread(len(near), SHOWN))
         ]
 
 
