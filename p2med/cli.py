@@ -15,6 +15,7 @@ from p2med import plugins, store
 from p2med.curate.commands import dedup, diagnoses
 from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
+from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
@@ -183,6 +184,7 @@ def answer(
 
 for _command in (synth, dedup, diagnoses, review, show, sheet):
     app.command()(_command)
+app.command(name="map")(map_export)
 
 
 @app.command()

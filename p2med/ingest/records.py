@@ -34,7 +34,7 @@ IDENTITY = {
     "address": "addresses",
 }  # fmt: skip
 """Fields whose values deid must search for, and the kind of identity they are."""
-_SEX: dict[str, Sex] = {"男": "M", "女": "F", "M": "M", "F": "F", "男性": "M", "女性": "F", "O": "O"}
+SEX: dict[str, Sex] = {"男": "M", "女": "F", "M": "M", "F": "F", "男性": "M", "女性": "F", "O": "O"}
 _SEVERAL = re.compile(r"[、,，;；/|\n]+")
 
 Kind = Literal[
@@ -191,7 +191,7 @@ def _take_patient(row: Row, found: Tables) -> None:
     if person.registered:
         raise DataError("duplicate_patient")
     person.registered = True
-    person.sex = _SEX.get(row.values.get("sex", "").upper())
+    person.sex = SEX.get(row.values.get("sex", "").upper())
     person.birth_date = birth_date
     found.patients_passed += 1
 
