@@ -6,7 +6,7 @@ as the piece in question alone. It may show identity all the same: it stays wher
 
 import base64
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,11 @@ from p2med.schema.identified import IdentifiedCase, IdentifiedRecord, Identified
 from p2med.store import read_items, verb_folder
 
 FILMS_SHOWN = 200
-DOUBTFUL = ("burned_in", "known_value_left", "charset", "no_charset_fits", "characters_lost", "identity")
+DOUBTFUL = (
+    *("burned_in", "_left", "charset", "characters_lost", "not_ascii", "another_patient", "two_patients"),
+    *("_limit", "reader_"),
+)
+"""Parts of reasons: text in pixels or a value in a text, an identity in doubt, a file that broke a reader."""
 _PAGE = """<!doctype html><html lang="zh"><meta charset="utf-8"><title>p2med review</title>
 <style>body{{font:15px sans-serif;max-width:70em;margin:2em auto}}td,th{{border:1px solid #aaa;
 padding:.3em .6em;vertical-align:top;text-align:left}}table{{border-collapse:collapse}}
@@ -36,29 +40,40 @@ For the hospital only: the pieces of images may show identity.</p>
 
 @dataclass(frozen=True)
 class Item:
-    verb: str
+    """A row of rejected.parquet. An id of ingest may be a path, which may hold a name: it is hidden."""
+
     noun: str
     id: str
     reason: str
-    detail: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What deid refused, by the place of its case in 1_ingest, which holds no value."""
+
+    where: str
+    thing: IdentifiedSeries | IdentifiedRecord
 
 
 def write_review(root: Path, names: Pseudonyms, path: Path) -> int:
     """Write the page; returns how many items it lists."""
     items = [i for verb in ("ingest", "deid") for i in _rejected(root, verb)]
-    doubtful = [i for i in items if i.reason.startswith(DOUBTFUL) or any(d in i.reason for d in DOUBTFUL)]
-    series, records = _sources(root, names)
+    doubtful = [i for i in items if any(d in i.reason for d in DOUBTFUL)]
+    sources = _sources(root, names)
     shown = 0
     rows = []
     for item in doubtful:
-        content = ""
-        if item.noun == "series" and item.id in series and shown < FILMS_SHOWN:
+        source, content = sources.get(item.id), ""
+        is_film = (
+            source and isinstance(source.thing, IdentifiedSeries) and item.reason.startswith("burned_in")
+        )
+        if is_film and shown < FILMS_SHOWN:  # what broke a reader is not read again here
             shown += 1
-            content = "".join(_image(c) for c in crops(series[item.id].files, root))
-        elif item.noun == "record" and item.id in records:
-            content = "<br>".join(html.escape(hidden(t)) for t in records[item.id].sections.values())
-        where = series[item.id].files[0] if item.id in series else item.detail
-        cells = (item.noun, item.id, item.reason, where)
+            content = "".join(_image(c) for c in crops(source.thing.files, root))
+        elif source and isinstance(source.thing, IdentifiedRecord):
+            content = "<br>".join(html.escape(hidden(t)) for t in source.thing.sections.values())
+        cells = (item.noun, item.id, item.reason, source.where if source else item.where)
         text = "".join(f"<td>{html.escape(c)}</td>" for c in cells)
         rows.append(f"<tr>{text}<td>{content}</td><td>□ 放行 pass □ 遮盖 mask □ 丢弃 drop</td></tr>")
     others = len(items) - len(doubtful)
@@ -71,28 +86,27 @@ def write_review(root: Path, names: Pseudonyms, path: Path) -> int:
 
 
 def _rejected(root: Path, verb: str) -> Iterator[Item]:
-    for row in pq.read_table(verb_folder(root, verb) / "rejected.parquet").to_pylist():
-        yield Item(verb, **row)
+    file = verb_folder(root, verb) / "rejected.parquet"
+    for n, row in enumerate(pq.read_table(file).to_pylist()):
+        name = row["id"] if verb == "deid" else hidden(row["id"])
+        yield Item(row["noun"], name, row["reason"], f"{file.parent.name}/rejected.parquet, row {n}")
 
 
-def _sources(
-    root: Path, names: Pseudonyms
-) -> tuple[dict[str, IdentifiedSeries], dict[str, IdentifiedRecord]]:
+def _sources(root: Path, names: Pseudonyms) -> dict[str, Source]:
     """Series and records of the run by the pseudonym that deid gives them."""
-    cases: Iterable[IdentifiedCase] = read_items(verb_folder(root, "ingest"), IdentifiedCase)
-    series: dict[str, IdentifiedSeries] = {}
-    records: dict[str, IdentifiedRecord] = {}
-    for case in cases:
-        series |= {names.uid(s.series_uid): s for study in case.studies for s in study.series}
-        records |= {names.name("record", r.record_id): r for r in case.records}
-    return series, records
+    found: dict[str, Source] = {}
+    for n, case in enumerate(read_items(verb_folder(root, "ingest"), IdentifiedCase)):
+        for k, series in enumerate(s for study in case.studies for s in study.series):
+            found[names.uid(series.series_uid)] = Source(f"1_ingest, case {n}, series {k}", series)
+        for k, record in enumerate(case.records):
+            found[names.name("record", record.record_id)] = Source(f"1_ingest, case {n}, record {k}", record)
+    return found
 
 
 def hidden(text: str) -> str:
-    """The text's shape: digits are 0, letters a; of Chinese, only the words of medicine stay readable.
+    """The text's shape: digits are 0, letters a, characters ■, but for the cues that say what stands there.
 
-    Which character is a name is what is in doubt here, so every Chinese character but punctuation is hidden
-    between the cues that say what kind of value may stand there.
+    Which character belongs to a name is what is in doubt, so none is shown.
     """
     shown = []
     for c in text:
