@@ -89,9 +89,10 @@ def trace_of(row: Mapping[str, Any], prints: Mapping[tuple[str, str], str]) -> T
     for record in row["records"] or ():
         part, study = record["record_id"], record["study_uid"]
         text = "\n".join(record["sections"].values())
-        (reports if record["kind"] == RecordKind.RADIOLOGY_REPORT else texts).append((part, text))
+        report = record["kind"] == RecordKind.RADIOLOGY_REPORT
+        (reports if report else texts).append((part, text))
         contents.append((part, _digest("id", row["source"], part)))
-        if study is None or study in images:  # a report without its image is no item
+        if study in images or not report:  # a report without its image is no item
             contents.append((part, _digest(record["kind"], text, images.get(study or "", ""))))
     for question in row["questions"] or ():
         if question["study_uid"] is None:

@@ -23,9 +23,11 @@ from p2med.schema.case import Case
 from p2med.store import FolderWriter, code_digest, verb_folder, write_json, write_table
 from p2med.synth.config import SynthConfig
 from p2med.synth.paper_charts import INPATIENT, Draws, outpatient, report
-from p2med.synth.paper_counts import COUNTS, FIRST_DAY, INPATIENTS, OUTPATIENTS
+from p2med.synth.paper_counts import COUNTS, DAYS, FIRST_DAY, INPATIENTS, OUTPATIENTS
 
 SHARD_PATIENTS = 2048
+DAYS_BETWEEN = 24
+"""Between two visits of one child."""
 SCHEMA = arrow_schema(Case)
 
 
@@ -112,7 +114,7 @@ def make_shard(plan: Plan, seed: int, number: int) -> list[dict[str, Any]]:
             for what, places in (("xray", xrays), ("ct", cts)):
                 if row in places:
                     records.append(_record(f"{what}-{name}", "radiology_report", report(drawn, row)))
-            cases.append(_case(name, f"p{patient:06d}", drawn, row, "AMB", records))
+            cases.append(_case(name, f"p{patient:06d}", drawn, row, k, "AMB", records))
             row += 1
     return cases + _admissions(plan, seed, number)
 
@@ -148,7 +150,7 @@ def _admissions(plan: Plan, seed: int, number: int) -> list[dict[str, Any]]:
                 # Evenly over the admissions, so that the totals are the paper's.
                 if total[kind] * (place + 1) // most > total[kind] * place // most:
                     records.append(_record(f"{kind}-{patient:05d}-{k}", kind, make(drawn, row)))
-            cases.append(_case(f"i{patient:05d}-{k}", f"q{patient:05d}", drawn, row, "IMP", records))
+            cases.append(_case(f"i{patient:05d}-{k}", f"q{patient:05d}", drawn, row, k, "IMP", records))
             row += 1
     return [c for c in cases if c["records"]]
 
@@ -165,9 +167,17 @@ def _record(name: str, kind: str, sections: dict[str, str]) -> dict[str, Any]:
 
 
 def _case(
-    name: str, patient: str, drawn: Draws, row: int, encounter: str, records: list[dict[str, Any]]
+    name: str,
+    patient: str,
+    drawn: Draws,
+    row: int,
+    visit: int,
+    encounter: str,
+    records: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    day = FIRST_DAY + timedelta(drawn.days[row])
+    """`visit` is the number of this visit of the patient; sex and birth are those of the first one's row."""
+    first = row - visit
+    day = FIRST_DAY + timedelta(min(drawn.days[first], DAYS - DAYS_BETWEEN * visit) + DAYS_BETWEEN * visit)
     for record in records:
         record["authored_on"] = day
     return {
@@ -176,8 +186,8 @@ def _case(
         "encounter_class": encounter,
         "patient": {
             "patient_key": patient,
-            "sex": "M" if drawn.sexes[row] < 58 else "F",
-            "age_days": drawn.ages[row],
+            "sex": "M" if drawn.sexes[first] < 58 else "F",
+            "age_days": drawn.ages[first] + DAYS_BETWEEN * visit,
         },
         "studies": [],
         "records": records,

@@ -35,15 +35,17 @@ def test_the_plan_has_the_papers_counts():
 
 def test_every_kind_has_its_share_of_the_papers_count(hospital):
     kinds: Counter[str] = Counter()
-    patients = set()
+    patients, sexes = set(), set()
     for case in read_items(verb_folder(hospital, "deid"), Case):
         patients.add(case.patient.patient_key)
+        sexes.add((case.patient.patient_key, case.patient.sex))
         for record in case.records:
             kinds[record.record_id.split("-")[0] if record.kind == "radiology_report" else record.kind] += 1
             assert all(record.sections.values())
     assert kinds == {k: round(n * SHARE) for k, n in COUNTS.items()}
     manifest = read_manifest(verb_folder(hospital, "deid"))
     assert manifest.counts["record"].passed == kinds.total()
+    assert len(sexes) == len(patients)  # a child keeps his sex
     assert len(patients) == round(163_999 * SHARE) + round(8_684 * SHARE)
 
 
