@@ -91,6 +91,9 @@ def _stages(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _closing_words(recipe: Recipe, path: Path, runs: Path, root: Path) -> None:
+    if (store.verb_folder(root, "mix") / "manifest.json").exists():
+        page = importlib.import_module("p2med.sheet.write").write_sheet(root)[0]
+        print(f"data sheet: {page}")
     report = store.verb_folder(root, "bench") / "report.html"
     if report.exists():
         print((report.parent / "report.txt").read_text(encoding="utf-8"))

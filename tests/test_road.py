@@ -63,6 +63,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_road_ends_with_the_table_the_report_and_the_server(road, recipe):
     for words in (
+        "data sheet:",
         "report with figures:",
         "start the server:",
         "disease_f1 [swapped]",
