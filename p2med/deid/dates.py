@@ -80,7 +80,7 @@ def _in_order(text: str, offset_days: int, note: date | None, signed: Sequence[i
 
 
 def reference_date(text: str) -> date | None:
-    """The day the text was written, if it says so: a date at its head or after a label, or the last of all."""
+    """The day the text was written: a date at its head or after a label, or the last of all."""
     return _note_of(text, sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2])), None)
 
 
@@ -185,7 +185,7 @@ def _piece(group: str, said: str, new: date, note: date, padded: bool) -> str:
 
 
 def _is_padded(said: dict[str, str | None], separated: bool) -> bool:
-    """05 for 5, where a zero or two digits twice say so: 2022-10-29 may become 2022-09-29, 10月29日 only 9月29日."""
+    """05 for 5 where a zero or two digits twice say so: 2022-10-29 → 2022-09-29, 10月29日 → 9月29日."""
     written = [x for g in ("month", "day") if (x := said.get(g)) and x.isdecimal()]
     if any(x.startswith("0") for x in written):
         return True

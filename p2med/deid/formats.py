@@ -9,19 +9,36 @@ from collections.abc import Iterator
 from p2med.deid.folding import digits_of_words
 from p2med.deid.identity_numbers import identity_number_spans
 
-_NO_LETTER = r"(?<![a-z0-9])"
 _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("email", re.compile(r"[a-z0-9][a-z0-9._%+\-]*\s?(?:@|\[at\]|\(at\)|#at#)\s?[a-z0-9\-]+(?:\s?\.\s?[a-z0-9\-]+)*\s?\.\s?[a-z]{2,6}"), "@ at"),
+    (
+        "email",
+        re.compile(
+            r"[a-z0-9][a-z0-9._%+\-]*\s?(?:@|\[at\]|\(at\)|#at#)\s?"
+            r"[a-z0-9\-]+(?:\s?\.\s?[a-z0-9\-]+)*\s?\.\s?[a-z]{2,6}"
+        ),
+        "@ at",
+    ),
     ("phone", re.compile(r"(?<!\d)1[3-9]\d[*x]{3,6}\d{2,4}(?!\d)"), "* x"),
-    ("id_number", re.compile(r"(?<!\d)\d{3,14}[*]{4,14}[\dx]{1,4}(?![a-z0-9])"), "*"),
+    (
+        "id_number",
+        re.compile(r"(?<!\d)(?=[\d*]{14,17}[\d*x](?![\d*]))\d{3,14}[*]{4,14}[\dx]{1,4}(?![a-z0-9])"),
+        "*",
+    ),
     ("url", re.compile(r"(?:https?://|www\.)[a-z0-9\-._~/?#=&%:]+"), "ww tt"),
     (
         "plate",
         re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][a-z][·•.\s\-]?(?=[a-z0-9·\s]{0,6}\d)[a-z0-9]{4,6}[挂学警港澳]?(?![a-z0-9])"),
         "",
     ),
-    ("permit", re.compile(_NO_LETTER + r"(?:[hmc]\d{8}(?:\d{2})?|e[a-z]\d{7}|[gdspe]\d{8}|[1-9]\d{5}-?\d{6}-?[a-z])(?![a-z0-9])"), ""),
-    ("permit", re.compile(_NO_LETTER + r"[a-z]{1,2}\d{6}\s?\([0-9a]\)"), "("),
+    (
+        "permit",
+        re.compile(
+            r"(?<![a-z0-9])(?:[hmc]\d{8}(?:\d{2})?|e[a-z]\d{7}|[gdspe]\d{8}|[1-9]\d{5}-?\d{6}-?[a-z])"
+            r"(?![a-z0-9])"
+        ),
+        "",
+    ),
+    ("permit", re.compile(r"(?<![a-z0-9])[a-z]{1,2}\d{6}\s?\([0-9a]\)"), "("),
     ("permit", re.compile(r"军字第\s?\d{5,10}\s?号?|[\u4e00-\u9fff]字第\s?\d{5,12}\s?号"), "字第"),
     # Letters and a long number are an identifier; rs…, NM_… and the like are names of genes.
     (
@@ -29,7 +46,16 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         re.compile(r"(?<![a-z0-9._\-])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?(?![a-z0-9]|\.\d)"),
         "",
     ),
-    ("digits", re.compile(r"(?<![\d.a-z+\-×x*^~/])[1-9]\d{7,19}(?![\d.]|\s?(?:copies|拷贝|iu|u/|个|/|ml|l\b|×|x10|\*10))"), ""),
+    (
+        "digits",
+        re.compile(
+            # 20221029093015 is a day and a time.
+            r"(?<![\d.a-z+\-×x*^~/])"
+            r"(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d)"
+            r"[1-9]\d{7,19}(?![\d.]|\s?(?:copies|拷贝|iu|u/|个|/|ml|l\b|×|x10|\*10))"
+        ),
+        "",
+    ),
     ("digits", re.compile(r"(?<![\d.a-z+\-×x*^~/])0\d{6,19}(?![\d.]|\s?(?:copies|拷贝|iu|/|ml))"), ""),
 )  # fmt: skip
 _OLD = re.compile(

@@ -17,7 +17,7 @@ _LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
 
 def is_kept(folded: str, start: int, end: int) -> bool:
-    """True when [start, end) is a word of medicine or touches one beyond it; 丁桂英 is a name, 丁桂儿 is none."""
+    """True when [start, end) is a word of medicine or touches one beyond it: 丁桂儿, but not 丁桂英."""
     for at in range(max(0, start - _LONGEST + 1), end):
         for term in _BY_FIRST.get(folded[at : at + 2], ()):
             stop = at + len(term)

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping
 
 from p2med.deid.cues import LATIN_LABEL
 from p2med.deid.keep import LATIN_WORDS
-from p2med.deid.names import Cue
+from p2med.deid.name_likelihood import Cue
 from p2med.deid.words import words
 
 _FAMILIES = frozenset(words("family_in_pinyin"))
-_SYLLABLE = "(?:zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|uang|iong|ang|eng|ing|ong|ian|iao|uai|uan|van|ueng|ai|ei|ui|ao|ou|iu|ie|ve|ue|er|an|en|in|un|vn|ia|ua|uo|io|a|o|e|i|u|v)"
+_SYLLABLE = (
+    "(?:zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?"
+    "(?:iang|uang|iong|ang|eng|ing|ong|ian|iao|uai|uan|van|ueng|ai|ei|ui|ao|ou|iu|ie|ve|ue|er|an|en|in|un|vn|"
+    "ia|ua|uo|io|a|o|e|i|u|v)"
+)
 _PINYIN = re.compile(rf"(?:{_SYLLABLE}){{1,3}}")
 _CAPITAL, _LETTER = "[A-ZÀ-ÖØ-Þ]", "[A-Za-zÀ-ÖØ-öø-ɏ]"
 _WORDS = re.compile(

@@ -81,7 +81,7 @@ def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _name_start(folded: str, suffix: int) -> int:
-    """Where the name before a suffix begins: at a region, or after the last word that is no part of a name."""
+    """Where the name before a suffix begins: after the last word that is no part of a name."""
     start = suffix
     while start > max(0, suffix - _LONGEST_NAME) and _INSIDE.match(folded[start - 1]):
         start -= 1
@@ -137,7 +137,7 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _chain_end(folded: str, start: int, announced: bool = False) -> int:
-    """The end of the parts of an address that follow each other from `start` on; after a cue, of the last as well."""
+    """The end of the parts of an address from `start` on; after a cue, of a last part of any kind."""
     at = start
     region = _REGION_HERE.match(folded, at)
     while region:

@@ -61,7 +61,7 @@ class Scrubbed:
 
 
 # Eight digits that are a day are one; a labelled number is none.
-_RANK = {"date": 1, "digits": 2}
+_RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
 LAYERS = ("known", "formats", "labels", "names", "places", "dates")
 

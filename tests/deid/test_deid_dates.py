@@ -1,0 +1,128 @@
+"""Every spelling of a date moves by the patient's offset; fractions, doses and scores do not."""
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2med.deid.dates import date_spans, reference_date
+from p2med.deid.folding import fold
+from p2med.deid.known import Known
+from p2med.deid.numerals import like, number
+from p2med.deid.text import scrub
+
+NOTE = date(2022, 11, 11)
+
+
+def moved(text: str, offset: int = -30, note: date | None = NOTE) -> str:
+    return scrub(text, Known(), offset, note).text
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("二〇二二年十月二十九日", "二〇二二年九月二十九日"),
+        ("二零二二年十月廿九日", "二零二二年九月二十九日"),
+        ("22/10/29就诊", "22/09/29就诊"),
+        ("22年10月29日胸片", "22年9月29日胸片"),
+        ("与22-10-09片比较", "与22-09-09片比较"),
+        ("2022年10月29日（星期六）", "2022年9月29日(星期四)"),
+        ("去年12月5日", "去年11月5日"),
+        ("去年1月5日", "前年12月6日"),
+        ("今年1月5日", "去年12月6日"),
+        ("本月5日复诊", "10月6日复诊"),
+        ("2022.10.27-10.29", "2022.09.27-9.29"),
+        ("10月29日-11月2日", "9月29日-10月3日"),
+        ("3月29-30日", "2月27-28日"),
+        ("12月28日至1月3日", "11月28日至12月4日"),
+        ("9.20起发热", "8.21起发热"),
+        ("外院(9.20)查血", "外院(8.21)查血"),
+        ("护士李芳 9.20", "护士[姓名] 8.21"),
+        ("5 March 2022", "3 February 2022"),
+        ("Mar 5, 2022", "Feb 3, 2022"),
+        ("2022年9月", "2022年8月"),
+        ("1.2022年10月29日行CT", "1.2022年9月29日行CT"),
+        ("出院日期:20221029", "出院日期:20220929"),
+        ("报告时间：20221029093015", "报告时间：20220929093015"),
+        ("2022年2月30日", "[日期]"),
+        ("农历八月十五起病", "[日期]起病"),
+        ("正月初三发热", "[日期]发热"),
+        ("2022年春节", "[日期]"),
+        ("奶奶93岁", "奶奶[90岁以上]"),
+    ],
+)
+def test_each_spelling_moves_and_keeps_its_form(text, expected):
+    assert moved(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4/6级杂音，肌力3/5级，右肺1/3，1/2片，淋巴结(5/17)",
+        "q8h，q12h，3-5天，5-10ml，10-15-20ml，第3日，5日后，2月前，3月龄，1岁3月，病史10年3月",
+        "WBC 9.20，CRP 9.20mg/L，K 3.5，体温38.5，较3.5下降",
+        "08:30-10:15，1:320，120/80mmHg，3.2cm×2.1cm，T2N1M0，J18.9",
+        "2019年版指南，2019-nCoV，GINA 2023，去年冬天，3岁，89岁",
+    ],
+)
+def test_what_is_no_date_stays(text):
+    assert moved(text) == text
+
+
+FORMS = (
+    "{0}年{1}月{2}日",
+    "{0}-{1:02d}-{2:02d}",
+    "{0}/{1}/{2}",
+    "{0}.{1}.{2}",
+    "{0}{1:02d}{2:02d}",
+    "{0}年{1}月{2}号",
+)
+
+
+@given(
+    days=st.lists(st.dates(date(1990, 1, 1), date(2030, 1, 1)), min_size=2, max_size=4),
+    form=st.sampled_from(FORMS),
+    offset=st.integers(-365, -1),
+)
+def test_every_interval_between_written_dates_is_kept(days, form, offset):
+    text = "，又".join(form.format(d.year, d.month, d.day) for d in days)
+    found = [t for _, _, t in date_spans(text, offset, None)]
+    wanted = [form.format(m.year, m.month, m.day) for d in days if (m := d + timedelta(offset))]
+    assert len(found) == len(days)
+    for shown, right in zip(found, wanted, strict=True):
+        assert [int(x) for x in _numbers(shown)] == [int(x) for x in _numbers(right)]
+
+
+def _numbers(text: str) -> list[str]:
+    if text.isdecimal():
+        return [text[:4], text[4:6], text[6:]]
+    return "".join(c if c.isdecimal() else " " for c in text).split()
+
+
+@given(back=st.lists(st.integers(0, 300), min_size=2, max_size=3), offset=st.integers(-365, -1))
+def test_days_without_a_year_keep_their_interval_to_the_notes_own_date(back, offset):
+    days = [NOTE - timedelta(n) for n in back]
+    text = f"记录日期：{NOTE:%Y-%m-%d}\n" + "，".join(f"{d.month}月{d.day}日" for d in days)
+    found = [t for _, _, t in date_spans(text, offset, None)]
+    assert found[0] == f"{NOTE + timedelta(offset):%Y-%m-%d}"
+    shifted = [d + timedelta(offset) for d in days]
+    assert found[1:] == [f"{d.month}月{d.day}日" for d in shifted]
+
+
+def test_the_notes_date_is_read_from_the_note():
+    assert reference_date("出生日期:2015-01-02\n检查日期:2022-10-29\n与2022-09-01片比较") == date(
+        2022, 10, 29
+    )
+    assert reference_date("无日期") is None
+
+
+@given(st.integers(1, 31))
+def test_chinese_numerals_are_read_as_they_are_written(n):
+    assert number(like("三", n)) == n == number(f"{n:02d}")
+
+
+def test_offsets_are_those_of_the_unfolded_text():
+    text = "℃２０２２年１０月２９日"
+    ((start, end, _),) = date_spans(fold(text), -30, None)
+    assert text[start:end] == "２０２２年１０月２９日"

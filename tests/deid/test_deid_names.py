@@ -1,0 +1,126 @@
+"""Names go after every role, before every title, in signatures and in any script; words stay words."""
+
+import random
+
+import pytest
+
+from p2med.deid.folding import fold
+from p2med.deid.known import Known, known_spans
+from p2med.deid.text import left, scrub
+
+NOBODY = Known()
+
+
+def replaced(text: str, known: Known = NOBODY) -> list[str]:
+    return [text[r.start : r.end] for r in scrub(text, known, -30).replaced if r.kind == "name"]
+
+
+ROLES = (
+    "患儿 患者 姓名 家属 家长 父亲 母亲 其父 陪护 陪护人 联系人 监护人 医师签名 主治医师 护士 报告医师 审核 "
+    "记录者 会诊医师 术者 一助 麻醉医师 "
+    "器械护士 病史提供者 外婆 姑姑 班主任 同学 司机 社工 流调员 灌注师 证明人 翻译 助产士 捐赠者 转运医师"
+).split()
+NAMES = "宋诗梓 李芳 欧阳晓彤 司马杰 覃箬 阿依古丽·买买提 卓玛央金 葛志强 单雄信 尉迟明".split()
+FRAMES = ("{}：{}。", "{}{}，已知情", "{}（{}）", "{} {} ", "【{}】{}", "{}（签名）：{}", "{}{}诉")
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_name_after_any_role_goes_whole(frame):
+    for role in ROLES:
+        for name in NAMES:
+            text = frame.format(role, name)
+            hidden = scrub(text, NOBODY, -30).text
+            assert not any(c in hidden[len(role) :] for c in name.replace("·", "")), text
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("2022-10-29 07:15 李海燕/王建国", "李海燕"),
+        ("2022-10-29 07:15 李海燕/王建国", "王建国"),
+        ("今日王主任查房", "王"),
+        ("请欧阳教授会诊", "欧阳"),
+        ("李芳之子，生后3天", "李芳"),
+        ("张伟主任医师查房记录", "张伟"),
+        ("家长姓宋，免留全名", "宋"),
+        ("宋某某，男", "宋某某"),
+        ("小名：豆豆", "豆豆"),
+        ("曾用名 王铁柱", "王铁柱"),
+        ("Patient name: Emily Johnson.", "Emily Johnson"),
+        ("患儿Tom Smith于3天前", "Tom Smith"),
+        ("ZHANG Zihan 到院", "ZHANG Zihan"),
+        ("陪同Hannah Müller，", "Hannah Müller"),
+        ("于敏主任查房", "于敏"),
+    ],
+)
+def test_names_without_a_role_before_them(text, name):
+    assert name in replaced(text)
+
+
+CLINICAL = """患儿高热3天，安静，方才入睡，时有咳嗽，常规检查，余无特殊，史无特殊，任何不适随诊
+父亲高血压，母亲白血病史，爷爷糖尿病，哥哥哮喘，家长否认，医生认为，护士交班，主任查房，上级医师查房
+考虑川崎病，克氏征、布氏征、巴氏征阴性，墨菲征阳性，安格尔曼综合征，夏科-马里-图思病，豪-焦小体，杨氏模量
+万古霉素、阿奇霉素、马来酸氯苯那敏、黄芪、白术、石膏、车前草、丁桂儿脐贴、金莲清热泡腾片、伏立康唑
+主管医生、值班医师、随车护士、班主任、患儿Apgar评分、CT MRI检查、L/min、患儿WBC 12
+索条影、印戒征、双肺、左肺、诸骨、金黄色葡萄球菌、百日咳鲍特菌、莫罗反射、海姆利克手法
+曾于当地医院就诊，由外院转入，于晨起发热，经抗感染治疗好转""".splitlines()
+
+
+@pytest.mark.parametrize("text", CLINICAL)
+def test_words_of_medicine_are_no_names(text):
+    assert scrub(text, NOBODY, -30).text == text
+
+
+KNOWN = Known.of(
+    names=("宋诗梓", "欧阳乐", "Emily Johnson", "高兴", "安静"),
+    ids=("ZY0001234",),
+    phones=("+86 13871896132",),
+)
+
+
+@pytest.mark.parametrize(
+    "written",
+    "宋 诗 梓|宋·诗·梓|宋\u200b诗梓|诗梓|梓梓|小梓|Song Shizi|SHIZI SONG|"
+    "Song S.Z.|S.S.Z.|SSZ|sòng shī zǐ|songshizi|Song Shi-Zi|"
+    "欧阳乐|歐陽樂|Ouyang Le|Auyeung Yue|Johnson, Emily|E. Johnson|高兴|"
+    "ＺＹ ０００１２３４|ZY-000-1234|138 7189 6132|一三八七一八九六一三二".split("|"),
+)  # fmt: skip
+def test_a_known_value_is_found_however_it_is_written(written):
+    text = f"今日查看{written}，精神可"
+    assert left(text, KNOWN)
+    done = scrub(text, KNOWN, -30)
+    assert not left(done.text, KNOWN) and done.text.startswith("今日查看[") and done.text.endswith("精神可")
+
+
+@pytest.mark.parametrize(
+    "text", ["SpO2 95%，WBC 12.5，CT示肺炎", "入睡后安静，无气促", "L/min，SZ，CRP 36", "编码区1234"]
+)
+def test_what_only_resembles_a_known_value_stays(text):
+    assert scrub(text, KNOWN, -30).text == text
+
+
+def test_a_name_that_is_a_word_goes_where_a_role_says_so():
+    assert replaced("患儿安静于3天前起病", KNOWN) == ["安静"]
+
+
+def test_spans_are_offsets_of_the_original_in_any_width():
+    text = "①患儿宋　诗　梓℃，ＺＹ０００１２３４。"
+    found = {text[s:e] for s, e, _ in known_spans(fold(text), text, KNOWN)}
+    assert {"宋　诗　梓", "ＺＹ０００１２３４"} <= found
+
+
+def test_random_people_in_random_notes():
+    """At CI size; bench/deid_text.py has the full one."""
+    random_ = random.Random(3)
+    surnames, given = (
+        "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗",
+        "建国 秀英 子涵 梓萱 一诺 浩然 思琪 敏 磊 雨桐".split(),
+    )
+    missed = 0
+    for _ in range(600):
+        name = random_.choice(surnames) + random_.choice(given)
+        text = random_.choice(
+            ["术者{}，", "外婆{}代诉", "由护士{}陪同", "签名：{}", "同桌{}也有发热", "{}主任医师：同意"]
+        ).format(name)
+        missed += name not in replaced(text)
+    assert missed <= 3

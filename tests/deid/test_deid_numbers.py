@@ -1,0 +1,119 @@
+"""Identity cards and phones in every width and spacing; places in every grain; beds, permits, plates."""
+
+import random
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2med.deid.folding import digits_of_words, fold, letters_and_digits, without_gaps
+from p2med.deid.identity_numbers import holds_identity_number
+from p2med.deid.known import Known
+from p2med.deid.text import scrub
+
+GAPS = ["", " ", "  ", "-", "－", "—", ".", "．", "·", "\u3000", "\u00a0", "\u200b", "_", "\u2011", "\t"]
+AROUND = (
+    "联系电话：{}，",
+    "{}",
+    "请拨打 {} 联系",
+    "2019-03-05 {}，",
+    "（{}）",
+    "WBC 12.5 {}",
+    "住院号1234567 {}",
+    "李芳{}",
+)
+
+
+def card(random_: random.Random) -> str:
+    born = date(1950, 1, 1) + timedelta(random_.randrange(27000))
+    body = (
+        random_.choice(["110105", "430104", "650102"]) + f"{born:%Y%m%d}" + f"{random_.randrange(1000):03d}"
+    )
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    return body + "10X98765432"[sum(int(c) * w for c, w in zip(body, weights, strict=True)) % 11]
+
+
+def spellings(number: str, cuts: tuple[int, ...]) -> list[str]:
+    parts = [number[a:b] for a, b in zip((0, *cuts), (*cuts, len(number)), strict=True)]
+    found = [gap.join(parts) for gap in GAPS] + [gap.join(number) for gap in GAPS]
+    found.append("".join(chr(ord(c) + 0xFEE0) for c in number))
+    found.append("".join("零一二三四五六七八九"[int(c)] if c.isdecimal() else c for c in number))
+    return found
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_cards_and_phones_go_whole_in_every_width_and_spacing(around):
+    random_ = random.Random(around)
+    for number, cuts in ((card(random_), (6, 14)), (f"138{random_.randrange(10**8):08d}", (3, 7))):
+        for written in [*spellings(number, cuts), f"+86{number}" if len(number) == 11 else number.lower()]:
+            text = around.format(written)
+            start = text.index(written)
+            done = scrub(text, Known(), -30)
+            covered = {n for r in done.replaced for n in range(r.start, r.end)}
+            assert covered >= set(range(start, start + len(written))), (text, done.text)
+
+
+@pytest.mark.parametrize(
+    "text, value, kind",
+    [
+        ("固话(0731)84327000转8012", "(0731)84327000转8012", "phone"),
+        ("热线400-810-1234", "400-810-1234", "phone"),
+        ("138****6132", "138****6132", "phone"),
+        ("卡号6217 0012 3456 7890 123", "6217 0012 3456 7890 123", "number"),
+        ("护照E12345678", "E12345678", "permit"),
+        ("回乡证H12345678", "H12345678", "permit"),
+        ("车牌湘A·12345", "湘A·12345", "plate"),
+        ("邮箱ａ＠qq．com", "ａ＠qq．com", "email"),
+        ("加微信wxid_abc12", "wxid_abc12", "contact"),
+        ("QQ：123456789", "123456789", "contact"),
+        ("影像号X20190305", "X20190305", "number"),
+        ("MRN 12345", "12345", "number"),
+        ("工号：3021", "3021", "number"),
+        ("尾号6132", "6132", "number"),
+        ("12床患儿", "12床", "bed"),
+        ("床号：+3床", "+3床", "bed"),
+        ("家住浏阳市永安镇坪头村三组，", "浏阳市永安镇坪头村三组", "address"),
+        ("住址：长沙市岳麓区桐梓坡路138号3栋501室", "长沙市岳麓区桐梓坡路138号3栋501室", "address"),
+        ("住翡翠湾7栋1单元902。", "翡翠湾7栋1单元902", "address"),
+        ("籍贯：四川成都", "四川成都", "address"),
+        ("曾在清河县人民医院就诊", "清河县人民医院", "hospital"),
+        ("由湘雅三医院转入", "湘雅三医院", "hospital"),
+        ("外院（北京协和医院）", "北京协和医院", "hospital"),
+        ("就读于育才小学三年级(2)班，", "育才小学三年级(2)班", "school"),
+        ("父亲在三一重工股份有限公司上班", "三一重工股份有限公司", "company"),
+    ],
+)  # fmt: skip
+def test_each_kind_goes_whole_and_alone(text, value, kind):
+    done = scrub(text, Known(), -30)
+    start = text.index(value)
+    assert [(r.start, r.end, r.kind) for r in done.replaced] == [(start, start + len(value), kind)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WBC 13.5 12.4 368 4.2 15，1.39 4.56，120/80 90/60",
+        "rs12979860，NM_000492.3，c.1521_1523delCTT，H1N1，EBV 12500000 copies/ml，序列数15233",
+        "当地医院，上级医院，本院，社区卫生服务中心，附近诊所，在超市上班，住院3天，住院号未填",
+        "床旁胸片，卧床，1张床，21号染色体，7号针头，右肺上叶前段，心前区，疫区接触史",
+    ],
+)
+def test_measurements_and_general_words_stay(text):
+    assert scrub(text, Known(), -30).text == text
+
+
+def test_a_card_without_its_checksum_is_no_valid_one():
+    assert holds_identity_number("320106201909219776"[:17] + "6") or not holds_identity_number(
+        "32010620190921977x"
+    )
+    assert not holds_identity_number("320106201913419776")
+
+
+@given(st.text(max_size=80))
+def test_views_keep_their_places(text):
+    folded = fold(text)
+    assert len(folded) == len(text) == len(digits_of_words(folded))
+    for view in (without_gaps(folded), letters_and_digits(folded)):
+        assert len(view.text) == len(view.places)
+        assert all(0 <= p < max(1, len(text)) for p in view.places)
