@@ -130,3 +130,11 @@ def test_spellings_of_a_number_and_of_a_name_are_one():
     names = ("阿依古丽·买买提", "A^B=阿依古丽•买买提", "阿依古丽^买买提", "阿依古丽 . 买买提")
     assert {canonical_name(t) for t in names} == {"阿依古丽买买提"}
     assert canonical_name("zhang^san") == canonical_name("Zhang San") == "ZHANG SAN"
+
+
+def test_half_width_katakana_are_believed_unless_the_file_shows_gbk():
+    name = "江^山".encode("gbk")  # bytes that are katakana in ISO_IR 13
+    assert all(b in range(0xA1, 0xE0) or b == ord("^") for b in name)
+    assert said(header("ISO_IR 13", {PATIENT_NAME: name}), PATIENT_NAME)[0] == (name.decode("shift_jis"),)
+    both = header("ISO_IR 13", {PATIENT_NAME: name, HOSPITAL: "阳光儿童医院".encode("gbk")})
+    assert said(both, PATIENT_NAME)[0] == ("江^山",)
