@@ -58,6 +58,7 @@ class Survey:
             faults, self.notes["dedup"] = outpatient.decide(config.dedup, config.workers)
             self.faults |= faults
             self.pairs = outpatient.pairs
+        del outpatient  # its texts, before those of the leaks are compared
         self.leaking = people.leaks(self.faults)
         self.notes["families"] = people.notes
 
