@@ -2,6 +2,10 @@
 
 import json
 import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from test_mix_run import BENCHMARK, CONFIG, stem, write_curate
 
 from p2med.errors import P2MedError
 from p2med.files import write_volume
+from p2med.mix.benchmark import read_decisions
 from p2med.mix.review import write_review
 from p2med.mix.run import run
 from p2med.schema.conversation import text
@@ -66,3 +71,24 @@ def test_what_cannot_be_reviewed_is_refused(mixed):
     with pytest.raises(P2MedError, match="another benchmark"):
         write_review(verb_folder(mixed, "mix"), mixed / "review.html", mixed / "d.json")
     assert not (mixed / "review.html").exists()
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None, reason="the page's script is run by node, which is not here"
+)
+def test_what_the_page_saves_is_replayed(mixed):
+    page, saved = mixed / "review.html", mixed / "decisions.json"
+    write_review(verb_folder(mixed, "mix"), page)
+    script = Path(__file__).with_name("review_page.js")
+    subprocess.run(["node", str(script), str(page), str(saved)], check=True, timeout=60)
+    first = stem(mixed, "bench")
+    assert read_decisions(saved).reviewer == "甲"
+    reviewed = BENCHMARK.model_copy(update={"decisions": "run:decisions.json"})
+    manifest = run(CONFIG.model_copy(update={"benchmark": reviewed}), mixed)
+    second = {c.conversation_id: c for c in stem(mixed, "bench")}
+    assert second[first[0].conversation_id] == first[0]
+    edited = second[first[1].conversation_id]
+    assert {t.text for t in edited.turns if t.role == "assistant"} == {"改过"}
+    assert first[2].conversation_id not in second
+    verdicts = sum((Counter(n["review"]) for n in manifest.notes["benchmark"].values()), Counter())
+    assert verdicts["accept"] == verdicts["edit"] == 1 and "reject" not in verdicts
