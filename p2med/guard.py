@@ -13,14 +13,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 from signal import SIGXCPU
 from typing import Any, Generic, TypeVar
 
-from p2med.errors import DataError, QuarantineError
-from p2med.guard_child import Limits, receive, serve
+from p2med.errors import DataError, P2MedError, QuarantineError
+from p2med.guard_child import READY, Limits, receive, serve
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -28,6 +29,10 @@ WARM = ["p2med.imaging.dicom", "p2med.imaging.picture"]
 """Imported once, by the process that every child is forked from."""
 AHEAD = 8
 """Jobs that a child holds: while answers travel, it reads the next."""
+START_SECONDS = 120
+"""How long a child may take to be ready for its first job."""
+START_SECONDS = 120.0
+"""A busy machine may take long to start a child; its jobs' seconds begin afterwards."""
 SHORT = 8192
 """Bytes of a job that is sent to a child which is still at work; AHEAD of them fit into a socket."""
 FAR = 32
@@ -190,11 +195,15 @@ class _Child:
 
     def __init__(self, work: Callable[[Any], Any], limits: Limits):
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(WARM)
+        context.set_forkserver_preload(sorted({*WARM, getattr(work, "func", work).__module__} - {"__main__"}))
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, work, limits), daemon=True)
         self._process.start()
         theirs.close()
+        # A busy machine may take seconds to start it: these are no file's, or every file would be too slow.
+        with suppress(EOFError, OSError):  # it died; the first answer will say so
+            if self.connection.poll(START_SECONDS):
+                self.connection.recv_bytes()
         self._limits = limits
         self.jobs: deque[_Job] = deque()
         self.deadline = 0.0

@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,6 +29,7 @@ _PLAIN = {
 _found: dict[tuple[str, str], Any] = {}
 PATIENCE_SECONDS = 0.02
 """Answers of quick jobs travel together, but none waits longer than this."""
+READY = b"ready"
 LONGEST_HEAD = 64 * 1024**2
 """Bytes of an answer without its arrays."""
 
@@ -56,6 +58,9 @@ def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) ->
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
     answers: list[tuple[str, Any]] = []
     began = 0.0
+    connection.send_bytes(READY)
+    with suppress(OSError):  # the parent is gone; the next read says so
+        connection.send_bytes(b"ready")
     while True:
         if answers and not (connection.poll() and time.monotonic() - began < PATIENCE_SECONDS):
             _send(connection, answers)
