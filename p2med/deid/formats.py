@@ -25,6 +25,15 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "*",
     ),
     ("url", re.compile(r"(?:https?://|www\.)[a-z0-9\-._~/?#=&%:]+"), "ww tt"),
+    # A name of a chat: letters, a low line and digits; NM_000492 is a gene's.
+    (
+        "contact",
+        re.compile(
+            r"(?<![a-z0-9_.@])(?:(?!(?:nm|np|nc|nr|ng|xm)_)[a-z]{2,12}\d{0,6}_(?=[a-z]*\d)[a-z0-9_]{3,20}|"
+            r"(?:wxid|wx|vx)[a-z]*\d[a-z0-9]{3,20})(?![a-z0-9])"
+        ),
+        "_ wx vx",
+    ),
     (
         "plate",
         re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][a-z][·•.\s\-]?(?=[a-z0-9·\s]{0,6}\d)[a-z0-9]{4,6}[挂学警港澳]?(?![a-z0-9])"),
@@ -43,7 +52,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # Letters and a long number are an identifier; rs…, NM_… and the like are names of genes.
     (
         "number",
-        re.compile(r"(?<![a-z0-9._\-])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?(?![a-z0-9]|\.\d)"),
+        re.compile(r"(?<![a-z0-9._\-])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)(?:[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?|[a-z]{1,4}-?\d{2,8}(?:-\d{3,8}){1,3}(?<=\d{3}))(?![a-z0-9]|\.\d)"),
         "",
     ),
     (

@@ -16,9 +16,10 @@ for _term in sorted(
 _LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
 
-def is_kept(folded: str, start: int, end: int) -> bool:
+def is_kept(folded: str, start: int, end: int, announced: bool = False) -> bool:
     """True when [start, end) is a word of medicine or touches one beyond it: 丁桂儿, but not 丁桂英."""
-    for at in range(max(0, start - _LONGEST + 1), end):
+    # 班主任|何淑珍: after a role a word that begins before the name is no word.
+    for at in range(start if announced else max(0, start - _LONGEST + 1), end):
         for term in _BY_FIRST.get(folded[at : at + 2], ()):
             stop = at + len(term)
             inside = start <= at and stop <= end and stop - at < end - start

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from p2med.deid.cues import any_of
 from p2med.deid.words import words
 
-_TOKEN = r"\d(?:[\s\-—–·•.\u200b-\u200d]{0,2}\d){7,21}x?|[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
+_TOKEN = (
+    r"\d(?:(?:[\-—–·•\u200b-\u200d]{1,2}|[\s.](?=\d{3}))?\d){7,21}x?|[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
+)
 _IS = r"\s{0,4}(?:[:=#.]|为|是|系|编?号[:为是]?|no\.?:?)?\s{0,4}"
 _LABEL = re.compile(
     "(?:" + any_of(words("number_label")) + r")(?:卡|证|证件|单|编)?"
@@ -19,7 +21,8 @@ _ASCII_LABEL = re.compile(
 )
 _CHAT = re.compile(
     r"(?:微信(?:号码?|id|账号)?|(?<![a-z])(?:wechat|weixin|wx|vx)|v信|(?<![a-z])qq(?:号码?|邮箱|群)?|企鹅号?|抖音号?|快手号?|微博|小红书号?|支付宝(?:账号)?|skype|whatsapp|telegram|钉钉号?|"
-    r"钉钉|群号|加v|b站|账号|用户名|网名|昵称id)\s?(?:\([^()\n]{0,6}\)\s?)?(?:[:=]|为|是|群|加|同号|号)*\s{0,3}(?P<value>[a-z0-9@][a-z0-9_\-.]{3,30}[a-z0-9])"
+    r"钉钉|群号|加v|b站|账号|用户名|网名|昵称id)\s?(?:\([^()\n]{0,6}\)\s?)?(?:[:=]|为|是|群|加|同号|号|[\u4e00-\u9fff]{1,4}(?=\s?[a-z0-9_.\-]*[\d_]))*\s{0,3}"
+    r"(?P<value>[a-z0-9@][a-z0-9_\-.]{3,30}[a-z0-9])"
 )
 _PHONE = re.compile(
     r"(?:电话|手机|座机|固话|热线|tel|phone|mobile|cell|传真|fax|联系方式|致电|拨打|短号|分机|小灵通|呼叫)(?:号码?|1|2|一|二)?\s?(?:\([^()\n]{0,8}\)\s?)?[:=是为]?\s{0,3}"

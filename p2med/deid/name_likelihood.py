@@ -37,7 +37,7 @@ _NO_NAME_BEFORE = re.compile(
     r"[省市县区镇乡村路街巷](?!长)|医院|大学|小学|中学|学校|幼儿园|公司|诊所|门诊|广场|集团|超市|派出所|快递|海关|花园|小区|大厦|\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
 )
 # 流调员李芳, 证明人李芳, 副麻李芳: any word for a person may stand before a name.
-_PERSON = frozenset("员人者师工警士长生手麻主")
+_PERSON = frozenset("员人者师工警士长生手麻主科室院处办")
 _AFTER_PERSON, _BEFORE_STOP = 4.0, 2.5
 _COMPOUND_IS_NO_WORD = 9.0
 _FILLED_IN, _FULL_STOP = 4.0, 2.0
@@ -52,7 +52,7 @@ _AT = re.compile(r"[\u4e00-\u9fff]{0,8}?(?:医院|诊所|门诊部|卫生院|大
 # What often follows a name, as log probabilities; other characters as in any text.
 _FOLLOWING = {c: -3.3 for c in "于因诉出来在男女今昨的"} | {
     c: -4.6
-    for c in "自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表"
+    for c in "交通参值持敬汇自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表"
     "接抱送带牵领可会能叫问副不也又仍反精神体咳目住接告知"
 }
 _CHINESE = re.compile(f"[{CHINESE}]")

@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from p2med.deid.cues import BEFORE_NAME, NO_NAMES, TITLE_OF_SURNAME, any_of
 from p2med.deid.folding import CHINESE
@@ -41,44 +42,62 @@ _LONGEST_PART = 7
 _A_WORD = -4.6
 _SURNAME_BEFORE_TITLE = 4.0
 _LONG_ROLE = re.compile(any_of(w for w in words("role") if len(w) > 1 and w[0] != "孙"))
+_COMPOUND_START = re.compile("|".join(r"\s{0,2}".join(s) for s in COMPOUND_SURNAMES))
+_SPACED_FOREIGN = re.compile(
+    rf"{_TRANSLITERATED_ONE.pattern}(?:[ ·\u3000]{{1,3}}{_TRANSLITERATED_ONE.pattern}){{3,11}}"
+)
+_SPACED = re.compile(rf"[{CHINESE}](?:[ \u3000\t]{{1,4}}[{CHINESE}]){{1,3}}")
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
 _SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车")
 _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
 
 
-def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, labelled) of each Chinese name; `labelled`: a word before it says that it is one.
+Announced = Literal["label", "role", "nothing"]
+
+
+def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[tuple[int, int, Announced]]:
+    """Yield (start, end, announced) of each Chinese name: by a label, by a role, or by nothing before it.
 
     Args:
       cues, inside: of find_cues; what follows a name is added to `cues` (李芳/王强).
     """
     taken = 0
-    starts = {m.start() for p in (_SURNAME, _COMPOUND) for m in p.finditer(folded)} | set(cues)
+    starts = {m.start() for p in (_SURNAME, _COMPOUND_START) for m in p.finditer(folded)} | set(cues)
     for start in sorted(starts):
-        if start < taken or start in inside or start not in cues and _LONG_ROLE.match(folded, start):
+        if start < taken or start in inside or _LONG_ROLE.match(folded, start):
             continue
         if not _CHINESE.match(folded, start):
             continue
         cue = cues.get(start)
         end = _end_of_name(folded, start, cue)
-        announced = cue or folded[start - 1 : start] == ":"
+        announced = cue or folded[start - 1 : start] in (":", "科", "室")
         if announced and (foreign := _end_of_foreign(folded, start)) and foreign > max(start + 3, end or 0):
             end = foreign
         if not end and cue:
             end = _end_of_other_name(folded, start, cue)
         if not end:
             end = _end_of_surname(folded, start, cue)
+        if not end and folded[start + 1 : start + 2].isspace():
+            end = _end_of_spaced_name(folded, start, cue)
         if end:
             taken = end
             if joint := _AND.match(folded, end):
                 cues.setdefault(joint.end(), Cue(AFTER_ROLE_AND_GAP, "role"))
-            yield start, end, cue is not None and cue.odds >= AFTER_LABEL
+            yield start, end, _announced(cue)
     for dot in _DOT.finditer(folded):
         if span := _around_dot(folded, dot, cues):
-            yield *span, False
+            yield *span, "nothing"
+    for found in _SPACED_FOREIGN.finditer(folded):
+        yield *found.span(), "nothing"
     for found in _SURNAME_SAID.finditer(folded):
-        yield *found.span("name"), True
+        yield *found.span("name"), "label"
+
+
+def _announced(cue: Cue | None) -> Announced:
+    if cue is None:
+        return "nothing"
+    return "label" if cue.odds >= AFTER_LABEL else "role"
 
 
 def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
@@ -109,6 +128,8 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     surname = compound[0] if compound else folded[start]
     if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
         return None
+    if not cue and _LONG_ROLE.match(folded, start + len(surname)):
+        return None
     best, end = _ENOUGH, None
     for length in (1, 2) if compound else (1, 2, 3):
         stop = start + len(surname) + length
@@ -121,6 +142,26 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
         if score > best:
             best, end = score, stop
     return end
+
+
+def _end_of_spaced_name(folded: str, start: int, cue: Cue | None) -> int | None:
+    """王 小 明 and 张　　伟, as forms and signatures have them."""
+    found = _SPACED.match(folded, start)
+    if not found:
+        return None
+    before = folded[start - 1 : start]
+    if not cue and _CHINESE.match(before):
+        gaps = set(re.split(f"[{CHINESE}]+", found[0])[1:-1])
+        if len(found[0].split()) < 3 or len(gaps) > 1 or language().after(before, folded[start]) > _A_WORD:
+            return None
+    cue = cue or Cue(AFTER_ROLE_AND_GAP, "role")
+    squeezed = "".join(found[0].split())
+    for length in range(len(squeezed), 1, -1):
+        places = [n for n in range(start, found.end()) if not folded[n].isspace()][:length]
+        local = folded[:start] + squeezed[:length] + folded[places[-1] + 1 :]
+        if _end_of_name(local, start, cue) == start + length:
+            return places[-1] + 1
+    return None
 
 
 def _end_of_other_name(folded: str, start: int, cue: Cue) -> int | None:

@@ -37,6 +37,7 @@ _ESTATE = re.compile(
     r"[\u4e00-\u9fff]{2,7}(?=[a-z]?\d{1,4}(?:[-—]\d{1,4}|\s?(?:号楼|栋|幢|座|期|单元|号(?!染|床))))"
 )
 # What ends an address without saying what it is: 李家组, 四方坪.
+_VILLAGE = re.compile(r"[\u4e00-\u9fff]{1,4}(?:组|队|湾|冲|塘|坪|垸|岭|坡|圩|铺)(?![\u4e00-\u9fff]?[炎症])")
 _LAST = re.compile(
     r"[\u4e00-\u9fff]{1,4}(?:组|队|社|湾|冲|塘|坪|垸|岭|坡|岗|圩|铺|桥|大院)|[\u4e00-\u9fff]{2,4}(?=[,，。;；\n)]|$)"
 )
@@ -126,7 +127,7 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
             at = max(end, found.end())
             yield found.start(), at, "address"
     for found in ROAD.finditer(folded):
-        suffix = found.start("suffix") if found["suffix"] else found.start("suffix2")
+        suffix = max(found.start(name) for name in ("suffix", "suffix2", "suffix3"))
         start = _name_start(folded, suffix)
         if start < suffix - 1:
             yield start, max(found.end(), _chain_end(folded, found.end())), "address"
@@ -147,12 +148,8 @@ def _chain_end(folded: str, start: int, announced: bool = False) -> int:
         if CUT.search(folded, at, part.end()):
             break
         at = part.end()
-    if (
-        at > start
-        and announced
-        and (last := _LAST.match(folded, at))
-        and not CUT.search(folded, at, last.end())
-    ):
+    last = (_LAST if announced else _VILLAGE).match(folded, at) if at > start else None
+    if last and not CUT.search(folded, at, last.end()):
         at = last.end()
     if at > start and (tail := TAIL.match(folded, at)):
         at = tail.end()

@@ -104,8 +104,8 @@ def left(text: str, known: Known) -> bool:
 
 def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
     cues, inside = find_cues(folded)
-    for start, end, labelled in name_spans(folded, cues, inside):
-        if labelled or not is_kept(folded, start, end):
+    for start, end, by in name_spans(folded, cues, inside):
+        if by == "label" or not is_kept(folded, start, end, announced=by == "role"):
             yield start, end, "name"
     for start, end in latin_name_spans(folded, text, cues):
         yield start, end, "name"
