@@ -52,7 +52,8 @@ _AT = re.compile(r"[\u4e00-\u9fff]{0,8}?(?:医院|诊所|门诊部|卫生院|大
 # What often follows a name, as log probabilities; other characters as in any text.
 _FOLLOWING = {c: -3.3 for c in "于因诉出来在男女今昨的"} | {
     c: -4.6
-    for c in "交通参值持敬汇自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老同至到前后上下等一之表"
+    for c in "交通参值持敬汇登自入近家父母已曾未无有为代及和与等以由经称说述现起发查陪签主医护老"
+    "同至到前后上下等一之表"
     "接抱送带牵领可会能叫问副不也又仍反精神体咳目住接告知"
 }
 _CHINESE = re.compile(f"[{CHINESE}]")

@@ -122,8 +122,7 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     before = folded[start - 1] if start else ""
     if not cue and is_preposition(folded, start):
         return None
-    if not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD:
-        return None
+    rest_of_a_word = not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
     if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
@@ -136,6 +135,9 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
         given = folded[start + len(surname) : stop]
         if len(given) < length or not _CHINESE.match(given[-1]):
             break
+        if rest_of_a_word and not (len(given) > 1 and TITLE_OF_SURNAME.match(folded, stop)):
+            # 园林 is a word, but 幼儿园林丽华老师 ends in a name.
+            continue
         if is_no_name(folded, surname, given, stop, cue):
             continue
         score = likelihood(folded, surname, given, stop, cue, compound is not None)

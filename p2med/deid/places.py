@@ -130,7 +130,8 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         suffix = max(found.start(name) for name in ("suffix", "suffix2", "suffix3"))
         start = _name_start(folded, suffix)
         if start < suffix - 1:
-            yield start, max(found.end(), _chain_end(folded, found.end())), "address"
+            end = max(found.end(), _chain_end(folded, found.end()), _chain_end(folded, start))
+            yield start, end, "address"
     for found in _HOUSE.finditer(folded):
         start = _name_start(folded, found.start())
         if found.start() - start >= 2:
