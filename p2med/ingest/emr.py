@@ -222,7 +222,7 @@ def _json_rows(path: Path, columns: Mapping[str, str]) -> list[Row]:
     for number, line in lines:
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             last = number == lines[-1][0] and not text.endswith("\n")

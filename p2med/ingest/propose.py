@@ -104,7 +104,7 @@ def _read_json(file: Path) -> tuple[list[str], list[list[str]]]:
     for line in decode(file.read_bytes(), file)[0].split("\n")[:SAMPLE_ROWS]:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         rows += [row] if isinstance(row, dict) else []
     names = list(dict.fromkeys(k for row in rows for k in row))

@@ -95,6 +95,13 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
         table(tmp_path, "门诊号,主诉,主诉\n1,a,b\n".encode())
 
 
+def test_json_of_any_depth_is_a_bad_row(tmp_path):
+    lines = '{"门诊号":1,"主诉":"咳"}\n' + "[" * 100_000 + '\n{"门诊号":2,"主诉":{"文":[1]}}\n'
+    rows = table(tmp_path, lines.encode(), "t.jsonl")
+    assert [r.fault for r in rows] == [None, "bad_json", None]
+    assert rows[2].values["chief_complaint"] == '{"文": [1]}'
+
+
 def test_a_truncated_csv_loses_one_row_by_name(tmp_path):
     whole = csv_bytes(HEADINGS, [["1", "咳嗽"], ["2", "发热,\n两天"], ["3", "腹泻"]], "gb18030")
     for cut in range(1, len(whole) - len(csv_bytes(HEADINGS, [], "gb18030"))):
