@@ -27,7 +27,7 @@ NAME = "沈诗梓"
 
 
 def dicom(number: int, modality: str = "CR", text: str = "", series: int = 1, **values) -> bytes:
-    """A smooth picture of 128 x 128, with words in a corner when there are any."""
+    """A smooth picture of 256 x 256, with words when there are any."""
     ds = planted.base(modality, number)
     ds.SpecificCharacterSet, ds.PatientName, ds.PatientID = "ISO_IR 192", f"Shen={NAME}", "ZY 0001"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = (
@@ -35,8 +35,8 @@ def dicom(number: int, modality: str = "CR", text: str = "", series: int = 1, **
         f"1.2.4.{series}",
         f"1.2.5.{number}",
     )
-    ds.StudyDate, ds.InstanceNumber, ds.Rows, ds.Columns = "20220914", number, 128, 128
-    shade = np.add.outer(np.arange(128), np.arange(128)) * 6 + 400
+    ds.StudyDate, ds.InstanceNumber, ds.Rows, ds.Columns = "20220914", number, 256, 256
+    shade = np.add.outer(np.arange(256), np.arange(256)) * 3 + 400
     picture = Image.fromarray(shade.astype(np.int32), mode="I")
     if text:
         ImageDraw.Draw(picture).text((20, 50), text, fill=4000, font=ImageFont.load_default(size=16))
@@ -153,6 +153,18 @@ def test_a_kill_at_any_moment_changes_nothing(out, tree, tmp_path):
     assert contents(again) == contents(out) and not (tmp_path / "out.unfinished").exists()
 
 
+def test_text_on_one_slice_keeps_the_whole_series_back(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for n in range(4):
+        (source / f"{n}").write_bytes(dicom(n, "CT", text="SHEN SHIZI" if n == 2 else "", series=1))
+    (source / "other").write_bytes(dicom(9, "CT", series=2))
+    clean_folder(source, tmp_path / "out", KEY, Settings(), workers=1)
+    said = report(tmp_path / "out")
+    assert said["reasons"]["quarantined"] == {"burned_in_text": 1, "burned_in_text_in_series": 3}
+    assert len(contents(tmp_path / "out")) == 2
+
+
 def test_bad_input_is_one_line_and_exit_2(command, tree, tmp_path):
     key = tmp_path / "key"
     key.write_text(KEY.hex())
@@ -201,4 +213,4 @@ def test_other_files_under_a_finished_name_are_refused(tree, tmp_path):
 def test_what_comes_out_is_dicom(out):
     for name, blob in contents(out).items():
         if name.endswith(".dcm"):
-            assert pydicom.dcmread(BytesIO(blob)).pixel_array.shape == (128, 128)
+            assert pydicom.dcmread(BytesIO(blob)).pixel_array.shape == (256, 256)

@@ -9,16 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
 from p2med.deid import pseudonym
 from p2med.deid.audit import audit
 from p2med.deid.config import DeidConfig
 from p2med.deid.header import convolution_kernel, technical_facts, view_position
-from p2med.deid.pixels import has_text_line
 from p2med.deid.pseudonym import Pseudonyms, new_key, read_key
 from p2med.deid.run import run
 from p2med.errors import P2MedError, PhiError, RecipeError
@@ -181,23 +178,3 @@ def test_a_header_value_that_is_no_kernel_is_dropped(value):
 def test_header_facts_that_are_let_pass():
     assert convolution_kernel("B60f") == "B60f" and view_position(" pa ") == "PA"
     assert view_position("宋诗梓") is None and technical_facts(None) == {}
-
-
-def film(words: str, grey: int, size: int) -> np.ndarray:
-    random = np.random.default_rng(0)
-    shade = np.linspace(30, 190, 600)[None] + random.normal(0, 4, (600, 600))
-    picture = Image.fromarray(shade.clip(0, 255).astype(np.uint8))
-    # Black words stand where the film is bright, white ones where it is dark, as people place them.
-    ImageDraw.Draw(picture).text(
-        (40 if grey else 330, 520), words, fill=grey, font=ImageFont.load_default(size=size)
-    )
-    return np.asarray(picture)
-
-
-@pytest.mark.parametrize("size", [14, 20, 32])
-@pytest.mark.parametrize("grey", [0, 255])
-@pytest.mark.parametrize("words", ["ZHANG ZIHAN", "ID 10000048", "20220914"])
-def test_a_line_of_text_is_found_and_a_marker_is_not(words, grey, size):
-    assert has_text_line(film(words, grey, size))
-    assert not has_text_line(film("R", grey, size)) and not has_text_line(film("AP", grey, size))
-    assert not has_text_line(film("", grey, size))
