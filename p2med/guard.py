@@ -29,8 +29,6 @@ WARM = ["p2med.imaging.dicom", "p2med.imaging.picture"]
 """Imported once, by the process that every child is forked from."""
 AHEAD = 8
 """Jobs that a child holds: while answers travel, it reads the next."""
-START_SECONDS = 120
-"""How long a child may take to be ready for its first job."""
 START_SECONDS = 120.0
 """A busy machine may take long to start a child; its jobs' seconds begin afterwards."""
 SHORT = 8192
@@ -201,9 +199,12 @@ class _Child:
         self._process.start()
         theirs.close()
         # A busy machine may take seconds to start it: these are no file's, or every file would be too slow.
-        with suppress(EOFError, OSError):  # it died; the first answer will say so
-            if self.connection.poll(START_SECONDS):
-                self.connection.recv_bytes()
+        started = False
+        with suppress(EOFError, OSError):
+            started = self.connection.poll(START_SECONDS) and self.connection.recv_bytes() == READY
+        if not started:
+            self.end()
+            raise P2MedError("a process that reads files could not be started; is there memory enough?")
         self._limits = limits
         self.jobs: deque[_Job] = deque()
         self.deadline = 0.0

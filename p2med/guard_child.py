@@ -58,9 +58,8 @@ def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) ->
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
     answers: list[tuple[str, Any]] = []
     began = 0.0
-    connection.send_bytes(READY)
     with suppress(OSError):  # the parent is gone; the next read says so
-        connection.send_bytes(b"ready")
+        connection.send_bytes(READY)
     while True:
         if answers and not (connection.poll() and time.monotonic() - began < PATIENCE_SECONDS):
             _send(connection, answers)
