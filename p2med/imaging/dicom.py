@@ -35,8 +35,8 @@ def read_series(sources: Sequence[Source]) -> Pixels:
 
     Raises:
       DataError: with the reasons of header.py, decode.py and order.py, and of the series as a whole:
-        `no_files`, `mixed_modality`, `several_radiographs`, `multi_frame_ct`, `duplicate_position`,
-        `image_too_large`.
+        `no_files`, `mixed_modality`, `several_radiographs`, `multi_frame_ct`, `localizer`, `projection`,
+        `duplicate_position`, `image_too_large`.
     """
     if not sources:
         raise DataError("no_files", "the series has no file")
@@ -77,14 +77,18 @@ def _parse_whole(source: Source) -> Parsed:
 def _headers(dataset: Dataset) -> list[Header]:
     """One header for each frame of a file."""
     header = technical(dataset)
-    if header.modality == "CT":
-        if header.is_localizer:
-            raise DataError("localizer", "a scout view, not a slice")
-        if header.sop_class_uid == ENHANCED_CT:
-            return frame_headers(dataset, header)
-        if header.frames > 1:
-            raise DataError("multi_frame_ct", "several frames, and no positions for them")
-    return [header]
+    if header.modality != "CT":
+        return [header]
+    frames = [header]
+    if header.sop_class_uid == ENHANCED_CT:
+        frames = frame_headers(dataset, header)
+    elif header.frames > 1:
+        raise DataError("multi_frame_ct", "several frames, and no positions for them")
+    if any(h.is_localizer for h in (header, *frames)):
+        raise DataError("localizer", "a scout view, not a slice")
+    if any(h.is_projection for h in (header, *frames)):
+        raise DataError("projection", "a rendering or a projection of many slices")
+    return frames
 
 
 def _volume(by_file: list[list[Header]], reads: Sequence) -> Pixels:

@@ -1,7 +1,6 @@
 """A DICOM header: guarded parsing, and the technical facts that hold no identity."""
 
 import logging
-import math
 import os
 import re
 import warnings
@@ -14,6 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from p2med.errors import DataError
+from p2med.imaging.elements import integer, multiple, number, numbers
 from p2med.imaging.source import map_file, open_file, read_bytes, split_pointer
 from p2med.imaging.structure import Buffer, check_structure
 
@@ -34,6 +34,17 @@ MODALITY_OF_CLASS = {
     "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     ENHANCED_CT: "CT",
+}
+PROJECTIONS = {
+    *("MIP", "MINIP", "MNIP", "MAX_IP", "MIN_IP", "MAXIMUM_INTENSITY", "PROJECTION IMAGE"),
+    *("VRT", "SSD", "VOLUME_RENDER"),
+}
+# View Code Sequence, CID 4010: a DX names its view by code, and may leave ViewPosition out.
+VIEW_OF_CODE = {
+    **dict.fromkeys(("R-10206", "399348003"), "AP"),
+    **dict.fromkeys(("R-10214", "272479007"), "PA"),
+    **dict.fromkeys(("R-10236", "399173006"), "LL"),
+    **dict.fromkeys(("R-10232", "399198007"), "RL"),
 }
 _NO_AGENT = {"", "NO", "NONE", "N", "N/A", "NA", "0", "无", "平扫", "未用"}
 _ENHANCED_WORDS = re.compile(
@@ -80,6 +91,11 @@ class Header:
     @property
     def is_localizer(self) -> bool:
         return "LOCALIZER" in self.image_type
+
+    @property
+    def is_projection(self) -> bool:
+        """A rendering or a projection of many slices: its values are no densities of one place."""
+        return not PROJECTIONS.isdisjoint(self.image_type)
 
     @property
     def is_secondary_capture(self) -> bool:
@@ -189,7 +205,7 @@ def _technical(dataset: Dataset) -> Header:
         rescale=_rescale(dataset),
         rescale_type=str(dataset.get("RescaleType") or "").strip().upper() or None,
         image_type=tuple(str(v).upper() for v in multiple(dataset.get("ImageType"))),
-        view_position=str(dataset.get("ViewPosition") or "").strip().upper() or None,
+        view_position=_view(dataset),
         contrast=_is_enhanced(dataset),
         slice_thickness_mm=number(dataset.get("SliceThickness")),
         spacing_between_slices_mm=number(dataset.get("SpacingBetweenSlices")),
@@ -250,6 +266,12 @@ def _is_enhanced(dataset: Dataset) -> bool:
     return bool(_ENHANCED_WORDS.search(description)) and not _PLAIN_WORDS.search(description)
 
 
+def _view(dataset: Dataset) -> str | None:
+    said = str(dataset.get("ViewPosition") or "").strip().upper()
+    codes = [str(item.get("CodeValue") or "").strip() for item in dataset.get("ViewCodeSequence") or []]
+    return said or next((VIEW_OF_CODE[c] for c in codes if c in VIEW_OF_CODE), None)
+
+
 def _kernel(dataset: Dataset) -> str | None:
     return "/".join(str(v).strip() for v in multiple(dataset.get("ConvolutionKernel"))) or None
 
@@ -257,30 +279,3 @@ def _kernel(dataset: Dataset) -> str | None:
 def _pair(value: Any) -> tuple[float, float] | None:
     found = numbers(value, 2)
     return (found[0], found[1]) if found and min(found) > 0 else None
-
-
-def multiple(value: Any) -> list[Any]:
-    """The values of an element, one or many; none when it is empty."""
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, (list, pydicom.multival.MultiValue)) else [value]
-
-
-def number(value: Any) -> float | None:
-    """A finite float, or None for anything else."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
-
-
-def integer(value: Any) -> int | None:
-    found = number(value)
-    return None if found is None else int(found)
-
-
-def numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """`count` finite floats, or None."""
-    found = [number(v) for v in multiple(value)]
-    return tuple(v for v in found if v is not None) if len(found) == count and None not in found else None

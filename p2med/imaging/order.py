@@ -44,7 +44,7 @@ def order_slices(headers: Sequence[Header]) -> Order:
     """Order slices along the normal of their plane; without positions by SliceLocation, then InstanceNumber.
 
     Raises:
-      DataError: `localizer`, `mixed_shape`, `mixed_pixel_spacing`, `mixed_kernel`, `mixed_orientation`,
+      DataError: `mixed_shape`, `mixed_pixel_spacing`, `mixed_kernel`, `mixed_orientation`,
         `not_axial`, `gantry_tilt`, `shifted_slices`, `missing_slices`, `mixed_spacing`, `order_unknown`.
     """
     _check_same(headers)
@@ -62,8 +62,6 @@ def order_slices(headers: Sequence[Header]) -> Order:
 
 def _check_same(headers: Sequence[Header]) -> None:
     first = headers[0]
-    if any(h.is_localizer for h in headers):
-        raise DataError("localizer", "a scout view among the slices")
     if any((h.rows, h.columns) != (first.rows, first.columns) for h in headers):
         raise DataError("mixed_shape", "the slices of one series differ in rows or columns")
     spacings = [h.pixel_spacing_mm for h in headers]

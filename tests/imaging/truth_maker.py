@@ -580,6 +580,8 @@ def _no_volume(random: np.random.Generator) -> Iterator[Made]:
     """Files that are no single volume."""
     truth = phantom(random, 6)
     files = series(truth)
+    projected = ["DERIVED", "SECONDARY", "AXIAL", "MIP"]
+    yield Made("projections", series(truth, _set(ImageType=projected)), reason="projection")
     for name, elements, reason in (
         ("scout", {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ("other_pixel_spacing", {"PixelSpacing": [0.7, 0.7]}, "mixed_pixel_spacing"),
