@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from p2med import plugins, store
+from p2med.bench.commands import gate
 from p2med.curate.commands import dedup, diagnoses
 from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
+from p2med.model.commands import assemble, doctor
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
 from p2med.sheet.commands import sheet, show
@@ -185,7 +187,7 @@ def answer(
     )
 
 
-for _command in (synth, dedup, diagnoses, review, show, sheet):
+for _command in (synth, dedup, diagnoses, review, show, sheet, gate, assemble, doctor):
     app.command()(_command)
 app.command(name="map")(map_export)
 
