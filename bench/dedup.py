@@ -27,7 +27,7 @@ from numba import njit
 
 from p2med.curate.config import DedupConfig
 from p2med.curate.dedup import buffers, deduplicate
-from p2med.curate.minhash import Corpus, band_keys, flat_factors, permutations
+from p2med.curate.minhash import Corpus, band_keys, permutations
 from p2med.curate.shingles import normalised, rule
 from p2med.files import data_folder
 
@@ -194,7 +194,7 @@ def proposed(texts: list[str], pairs: np.ndarray, bits: int) -> np.ndarray:
     corpus = Corpus(text, offsets[:-1], offsets[1:], sizes, longest, rule(5))
     factors, weights = permutations(256, 16, bits)
     keys = np.empty((256, len(texts)), np.uint64)
-    band_keys(corpus, flat_factors(factors), weights, keys, 0, len(texts))
+    band_keys(corpus, factors, weights, keys, 0, len(texts))
     return (keys[:, pairs[:, 0]] == keys[:, pairs[:, 1]]).any(axis=0)
 
 

@@ -16,56 +16,50 @@ from functools import partial
 import numpy as np
 
 from p2med.curate.minhash import Buckets, Corpus, in_blocks
-from p2med.curate.shingles import compiled, gram, mask_for, ngrams, scratch, spelled_tokens
+from p2med.curate.shingles import compiled, gram, mask_for, ngrams, place_of, scratch, spelled_tokens
 
 BLOCK = 1024
 
 
 @compiled
-def _shared(corpus, row, odd, tokens, table, stamps, stamp, mask, hits, turn, need):
+def _shared(corpus, row, tokens, table, mask, hits, turn, need):
     """How many distinct n-grams of a record stand in the table; a number below `need` for fewer than that."""
+    odd = corpus.rule.odd
     count = spelled_tokens(corpus.text, corpus.begin[row], corpus.end[row], corpus.rule, tokens)
     shared, left = 0, count - len(odd) + 1
     for first in range(left):
         if shared + left - first < need:
             break
-        h = gram(tokens, first, odd)
-        place = h & mask
-        while stamps[place] == stamp:
-            if table[place] == h:
-                if hits[place] != turn:
-                    hits[place] = turn
-                    shared += 1
-                break
-            place = (place + np.uint64(1)) & mask
+        place = place_of(gram(tokens, first, odd), table, mask)
+        if table[place] != 0 and hits[place] != turn:
+            hits[place] = turn
+            shared += 1
     return shared
 
 
 @compiled
 def compare(corpus, ones, others, min_jaccard, jaccards):
     """Jaccard of the pairs (ones[k], others[k]), sorted by `ones`; some value below min_jaccard for less."""
-    tokens, table, stamps = scratch(corpus.longest)
-    hits, out = np.zeros(len(stamps), np.int64), np.empty(len(tokens), np.uint64)
-    loaded, stamp, mask = -1, 0, mask_for(0)
+    tokens, table = scratch(corpus.longest)
+    hits, out = np.zeros(len(table), np.int64), np.empty(len(tokens), np.uint64)
+    loaded, mask = -1, mask_for(0)
     for k in range(len(ones)):
         a, b = ones[k], others[k]
         if a != loaded:
-            loaded, stamp = a, stamp + 1
-            begin, end = corpus.begin[a], corpus.end[a]
-            _, mask = ngrams(corpus.text, begin, end, corpus.rule, (tokens, table, stamps), stamp, out)
+            loaded = a
+            _, mask = ngrams(corpus.text, corpus.begin[a], corpus.end[a], corpus.rule, (tokens, table), out)
         both = corpus.sizes[a] + corpus.sizes[b]
         need = np.int64(min_jaccard / (1 + min_jaccard) * both)
-        odd = corpus.rule.odd
-        shared = _shared(corpus, b, odd, tokens, table, stamps, stamp, mask, hits, k + 1, need)
+        shared = _shared(corpus, b, tokens, table, mask, hits, k + 1, need)
         jaccards[k] = shared / (both - shared)
 
 
 @compiled
 def _scan(corpus, buckets, min_jaccard, round_number, kept, added, clean, found, first, last):
     """For each kept record of a block: found[r] = a kept one before it that it repeats, or -1."""
-    tokens, table, stamps = scratch(corpus.longest)
+    tokens, table = scratch(corpus.longest)
     sizes = corpus.sizes
-    hits, out = np.zeros(len(stamps), np.int64), np.empty(len(tokens), np.uint64)
+    hits, out = np.zeros(len(table), np.int64), np.empty(len(tokens), np.uint64)
     seen = np.full(last, -1, np.int32)
     turn = 0
     for r in range(first, last):
@@ -88,12 +82,10 @@ def _scan(corpus, buckets, min_jaccard, round_number, kept, added, clean, found,
                     continue
                 if not loaded:
                     loaded, begin, end = True, corpus.begin[r], corpus.end[r]
-                    room = (tokens, table, stamps)
-                    _, mask = ngrams(corpus.text, begin, end, corpus.rule, room, r + 1, out)
+                    _, mask = ngrams(corpus.text, begin, end, corpus.rule, (tokens, table), out)
                 turn += 1
                 need = np.int64(min_jaccard / (1 + min_jaccard) * (small + large))
-                odd = corpus.rule.odd
-                shared = _shared(corpus, m, odd, tokens, table, stamps, r + 1, mask, hits, turn, need)
+                shared = _shared(corpus, m, tokens, table, mask, hits, turn, need)
                 if shared / (small + large - shared) >= min_jaccard:
                     found[r] = m
                     break

@@ -26,7 +26,7 @@ from daft import DataFrame, DataType, Expression, Series, col
 from p2med.curate import dedup
 from p2med.curate.config import DedupConfig
 from p2med.curate.decide import compare, walk
-from p2med.curate.minhash import Corpus, band_keys, flat_factors, permutations
+from p2med.curate.minhash import Corpus, band_keys, permutations
 from p2med.curate.shingles import odd_numbers, rule
 from p2med.errors import P2MedError
 
@@ -71,7 +71,7 @@ class _Buckets:
         corpus = Corpus(text, offsets[:-1], offsets[1:], size, int(length.max(initial=0)), how)
         factors, weights = permutations(self.config.bands, self.config.rows, dedup.BITS[True])
         keys = np.empty((self.config.bands, len(size)), np.uint64)
-        band_keys(corpus, flat_factors(factors), weights, keys, 0, len(size))
+        band_keys(corpus, factors, weights, keys, 0, len(size))
         keys ^= odd_numbers(self.config.bands, stream=4)[:, None]
         ends = np.arange(len(size) + 1, dtype=np.int64) * self.config.bands
         return pa.LargeListArray.from_arrays(ends, pa.array(keys.T.reshape(-1)))

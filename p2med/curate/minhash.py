@@ -1,10 +1,11 @@
 """MinHash in bands: records that share one band's hashes share a bucket and are proposed as near-duplicates.
 
-n-gram hashes x (odd) ─► min(a * x mod 2^bits) for bands * rows odd factors a ─► a key a band ─► buckets
+n-gram hashes x (odd) ─► least and greatest a * x mod 2^bits for odd factors a ─► a key a band ─► buckets
 
-Multiplying by an odd number permutes the odd numbers, so a multiply and a minimum is all that the inner loop
-does. 16 bits are twice as fast as 32 and propose a few pairs more, as different n-grams may get one number:
-right for what is checked after. Keys are made for some bands at a time, to bound the memory.
+Multiplying by an odd number permutes the odd numbers. The greatest is the least of the reversed order, so
+half as many factors as hashes will do; a multiply, a minimum and a maximum are all that the inner loop does.
+16 bits are twice as fast as 32 and propose a few pairs more, as different n-grams may get one number: right
+for what is checked after. Keys are made for some bands at a time, to bound the memory.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,6 @@ from p2med.errors import P2MedError
 
 KEY_BYTES = 1 << 29
 """Room for band keys, or as much as the texts take."""
-LANES = 8
 BLOCK = 512
 """Records a job of a thread."""
 PAD = 64
@@ -55,27 +55,29 @@ class Corpus(NamedTuple):
     rule: Rule
 
 
-def _least_of(kind: type) -> Callable:
+def _ends_of(kind: type) -> Callable:
     @compiled
-    def least(x, factors, out):
-        """out[p] = min over x of factors[p] * x; eight at a time, because a load costs as much as one."""
-        for p in range(0, len(factors), LANES):
+    def ends(x, factors, out):
+        """The least and the greatest of factors[p] * x; four at a time, because a load costs as much as one.
+
+        out: [2 * factors], four least and then four greatest.
+        """
+        for p in range(0, len(factors), 4):
             a, b, c, d = factors[p], factors[p + 1], factors[p + 2], factors[p + 3]
-            e, f, g, h = factors[p + 4], factors[p + 5], factors[p + 6], factors[p + 7]
-            m = n = o = q = r = s = t = u = kind(0xFFFFFFFF)
+            m = n = o = q = kind(0xFFFFFFFF)
+            r = s = t = u = kind(0)
             for i in range(len(x)):
-                v = x[i]
-                m, n = min(m, kind(a * v)), min(n, kind(b * v))
-                o, q = min(o, kind(c * v)), min(q, kind(d * v))
-                r, s = min(r, kind(e * v)), min(s, kind(f * v))
-                t, u = min(t, kind(g * v)), min(u, kind(h * v))
-            out[p], out[p + 1], out[p + 2], out[p + 3] = m, n, o, q
-            out[p + 4], out[p + 5], out[p + 6], out[p + 7] = r, s, t, u
+                e, f, g, h = kind(a * x[i]), kind(b * x[i]), kind(c * x[i]), kind(d * x[i])
+                m, n, o, q = min(m, e), min(n, f), min(o, g), min(q, h)
+                r, s, t, u = max(r, e), max(s, f), max(t, g), max(u, h)
+            k = 2 * p
+            out[k], out[k + 1], out[k + 2], out[k + 3] = m, n, o, q
+            out[k + 4], out[k + 5], out[k + 6], out[k + 7] = r, s, t, u
 
-    return least
+    return ends
 
 
-_least16, _least32 = _least_of(np.uint16), _least_of(np.uint32)
+_ends16, _ends32 = _ends_of(np.uint16), _ends_of(np.uint32)
 
 
 @compiled
@@ -83,12 +85,12 @@ def band_keys(corpus, factors, weights, keys, first, last):
     """keys[band, r] for records first to last, which have an n-gram at least.
 
     Args:
-      factors: uint16 or uint32[bands * rows, up to a multiple of LANES], odd. weights: uint64[rows], odd.
+      factors: of `permutations`, those of these bands. weights: uint64[rows], odd.
       keys: uint64[bands, records].
     """
     tokens = scratch(corpus.longest)[0]
     x = np.empty(len(tokens) + PAD, factors.dtype)
-    signature = np.empty(len(factors), factors.dtype)
+    signature = np.empty(2 * len(factors), factors.dtype)
     rows, narrow = len(weights), factors.itemsize == 2
     unused = np.uint64(64 - 8 * factors.itemsize)
     for row in range(first, last):
@@ -99,9 +101,9 @@ def band_keys(corpus, factors, weights, keys, first, last):
         padded = (size + PAD - 1) // PAD * PAD
         x[size:padded] = x[0]
         if narrow:
-            _least16(x[:padded], factors, signature)
+            _ends16(x[:padded], factors, signature)
         else:
-            _least32(x[:padded], factors, signature)
+            _ends32(x[:padded], factors, signature)
         for band in range(len(keys)):
             key = np.uint64(0)
             for k in range(rows):
@@ -160,17 +162,11 @@ def _by_record(members, starts, owned, owned_starts):
 
 
 def permutations(bands: int, rows: int, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """(factors uint16 or uint32[bands, rows], weights uint64[rows]), all odd."""
+    """(factors uint16 or uint32[bands * rows / 2, up to a multiple of 4], weights uint64[rows]), all odd."""
     kind = {16: np.uint16, 32: np.uint32}[bits]
-    factors = (odd_numbers(bands * rows, stream=2) >> np.uint64(63 - bits)).astype(kind) | kind(1)
-    return factors.reshape(bands, rows), odd_numbers(rows, stream=3)
-
-
-def flat_factors(factors: np.ndarray) -> np.ndarray:
-    """[bands, rows] in one row, filled up to a multiple of LANES."""
-    flat = np.ones(-(-factors.size // LANES) * LANES, factors.dtype)
-    flat[: factors.size] = factors.reshape(-1)
-    return flat
+    count = -(-bands * rows // 8) * 4
+    factors = (odd_numbers(count, stream=2) >> np.uint64(63 - bits)).astype(kind) | kind(1)
+    return factors, odd_numbers(rows, stream=3)
 
 
 def in_blocks(pool: Executor, count: int, block: int, work: Callable[[int, int], object]) -> None:
@@ -184,13 +180,14 @@ def buckets(corpus: Corpus, bands: int, rows: int, bits: int, pool: Executor) ->
     n = len(corpus.begin)
     factors, weights = permutations(bands, rows, bits)
     # As much as the texts, so that large inputs are not read more often than small ones.
-    step = min(bands, max(1, max(KEY_BYTES, len(corpus.text)) // max(1, 8 * n)))
-    keys = np.empty((step, n), np.uint64)
+    # A multiple of 8 bands, where the factors can be cut.
+    step = max(8, max(KEY_BYTES, len(corpus.text)) // max(1, 8 * n) // 8 * 8)
+    keys = np.empty((min(step, bands), n), np.uint64)
     members, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
     for band in range(0, bands, step):
-        part = factors[band : band + step]
-        some = keys[: len(part)]
-        in_blocks(pool, n, BLOCK, partial(band_keys, corpus, flat_factors(part), weights, some))
+        some = keys[: bands - band]
+        part = factors[band * rows // 2 :][: -(-len(some) * rows // 8) * 4]
+        in_blocks(pool, n, BLOCK, partial(band_keys, corpus, part, weights, some))
         for m, s in pool.map(_buckets_of_band, some):
             members.append(m)
             sizes.append(s)

@@ -204,24 +204,17 @@ def spelled_length(text, start, stop, rule):
 
 @compiled
 def scratch(longest):
-    """Room for one text of so many tokens: tokens, hash table and its stamps."""
-    size = 16
-    while size < 2 * longest:
-        size *= 2
-    return np.empty(longest + 8, np.uint64), np.empty(size, np.uint64), np.zeros(size, np.int64)
+    """Room for one text of so many tokens: the tokens, and a table of hashes."""
+    return np.empty(longest + 8, np.uint64), np.empty(mask_for(longest) + U(1), np.uint64)
 
 
 @compiled
-def insert(value, table, stamps, stamp, mask):
-    """Put a hash into an open table; True when it was not there under this stamp."""
+def place_of(value, table, mask):
+    """Where a hash stands in an open table, or the empty place (0) where it belongs."""
     place = value & mask
-    while stamps[place] == stamp:
-        if table[place] == value:
-            return False
+    while table[place] != value and table[place] != U(0):
         place = (place + U(1)) & mask
-    stamps[place] = stamp
-    table[place] = value
-    return True
+    return place
 
 
 @compiled
@@ -235,31 +228,34 @@ def mask_for(count):
 
 @compiled
 def gram(tokens, first, odd):
-    """64-bit hash of the n-gram that starts at a token."""
+    """64-bit hash of the n-gram that starts at a token; never 0."""
     h, at = U(0), U(first)
     for k in range(len(odd)):
         h += tokens[at + U(k)] * odd[U(k)]
-    return mixed(h)
+    h = mixed(h)
+    return h + U(h == U(0))
 
 
 @compiled
-def ngrams(text, start, stop, rule, room, stamp, out):
+def ngrams(text, start, stop, rule, room, out):
     """Write the distinct n-gram hashes of a text to `out`, in order of appearance, and to the table.
 
     Args:
-      text: uint8[...], UTF-8. start, stop: the text's bytes. room: of `scratch`. stamp: unlike any used
-      with this room before, > 0. out: uint64[...], long enough.
+      text: uint8[...], UTF-8. start, stop: the text's bytes. room: of `scratch`. out: uint64[tokens or more].
 
     Returns:
       (how many, the table's bit mask).
     """
-    tokens, table, stamps = room
+    tokens, table = room
     count = spelled_tokens(text, start, stop, rule, tokens)
     mask, found = mask_for(count), U(0)
+    for place in range(mask + U(1)):
+        table[place] = U(0)
     for first in range(count - len(rule.odd) + 1):
         h = gram(tokens, first, rule.odd)
-        if insert(h, table, stamps, stamp, mask):
-            out[found] = h
+        place = place_of(h, table, mask)
+        if table[place] == U(0):
+            table[place] = out[found] = h
             found += U(1)
     return np.int64(found), mask
 
@@ -274,7 +270,7 @@ def measure(text, begin, end, rule, lengths, sizes, prints, others, raws, first,
     room = scratch(longest)
     out = np.empty(len(room[0]), np.uint64)
     for row in range(first, last):
-        size, _ = ngrams(text, begin[row], end[row], rule, room, row - first + 1, out)
+        size, _ = ngrams(text, begin[row], end[row], rule, room, out)
         one, other, raw = U(0), U(0), U(0)
         for k in range(size):
             one += out[k]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from p2med.curate.config import DedupConfig
 from p2med.curate.dedup import RANK, Decisions, buffers, deduplicate
-from p2med.curate.minhash import Corpus, band_keys, flat_factors, permutations
+from p2med.curate.minhash import Corpus, band_keys, permutations
 from p2med.curate.shingles import normalised, rule
 from p2med.store import data_folder
 
@@ -221,7 +221,7 @@ def signature_agreement(texts: list[str], hashes: int, bits: int) -> list[float]
     made = Corpus(data, offsets[:-1], offsets[1:], np.zeros(len(texts), np.int64), 1000, rule(5))
     factors, weights = permutations(hashes, 1, bits)
     keys = np.empty((hashes, len(texts)), np.uint64)
-    band_keys(made, flat_factors(factors), weights, keys, 0, len(texts))
+    band_keys(made, factors, weights, keys, 0, len(texts))
     return [float((keys[:, n] == keys[:, n + 1]).mean()) for n in range(0, len(texts), 2)]
 
 

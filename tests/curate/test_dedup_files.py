@@ -80,7 +80,7 @@ def test_pairs_as_a_page_mark_the_difference(tmp_path):
         jsonl(tmp_path / "in.jsonl", rows),
         "text",
         tmp_path / "kept.jsonl",
-        DedupConfig(min_jaccard=0.5),
+        DedupConfig(min_jaccard=0.5, rows=2),
         page,
     )
     text = page.read_text(encoding="utf-8")
