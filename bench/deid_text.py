@@ -1,6 +1,6 @@
 """Chinese notes with planted identity through `deid`'s scrubber: recall by class, over-redaction, speed.
 
-    python bench/deid_text.py [--notes 4000] [--no-known] [--without LAYER ...] [--misses 40] [--templates FILE ...]
+    python bench/deid_text.py [--notes 4000] [--no-known] [--without LAYER ...] [--misses 40]
 
 A span counts as found when every one of its characters is replaced; a replaced character outside every span
 is over-redaction. Then every eponym and drug of deid_text_terms.txt in every frame, and the corpora of
@@ -128,10 +128,9 @@ def real_text(data: Path) -> None:
             replaced += sum(r.end - r.start for r in done.replaced if r.kind != "date")
             dates += sum(r.end - r.start for r in done.replaced if r.kind == "date")
         seconds = time.process_time() - began
-        print(
-            f"{name}: {notes} notes of {characters / notes:.0f} characters, "
-            f"{replaced / characters:.3%} replaced and {dates / characters:.3%} dates, {rejected} rejected, {notes / seconds:.0f} notes/s"
-        )
+        size = characters / notes
+        print(f"{name}: {notes} notes of {size:.0f} characters, {rejected} rejected, {notes / seconds:.0f}/s")
+        print(f"    {replaced / characters:.3%} replaced and {dates / characters:.3%} dates")
 
 
 def _notes(path: Path, fields: tuple[str, ...]) -> Iterator[str]:

@@ -5,8 +5,8 @@
 Only sources with a licence that allows it: jieba 0.42.1 (MIT), Huatuo/CMtMedQA and CMB-Clin (Apache-2.0). The
 corpora without a licence stay out of this file; bench/deid_text.py measures over-redaction on them.
 
-Rows: kind, first, chars, log probability. `char`: P(char). `pair`: P(char | first). `surname`, `given`: P(char
-in a name). `whole`: P(two given characters in a name), the second in `chars`.
+Rows: kind, first, chars, log probability. `char`: P(char). `pair`: P(char | first). `surname`, `given`:
+P(char in a name). `whole`: P(two given characters in a name), the second in `chars`.
 """
 
 import csv
