@@ -168,7 +168,8 @@ def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int) -> 
     )
 
 
-_WITH_LATERALITY = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2")  # CR, CT
+_CR = "1.2.840.10008.5.1.4.1.1.1"
+_WITH_LATERALITY = (_CR, "1.2.840.10008.5.1.4.1.1.2")  # and CT
 _DATES = ("StudyDate", "AcquisitionDate", "ContentDate", "SeriesDate")
 
 
@@ -202,6 +203,10 @@ def _name(source: Dataset, clean: Dataset, header: Header, blob: bytes, secrets:
     for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"):
         if keyword not in clean:
             put(clean, keyword, [])
+    if header.sop_class_uid == _CR and "ViewPosition" not in clean:
+        put(clean, "ViewPosition", [])
+    if header.is_secondary_capture and "ConversionType" not in clean:
+        clean.ConversionType = "WSD"
     if header.sop_class_uid in _WITH_LATERALITY and "BodyPartExamined" not in clean:
         put(clean, "Laterality", [])
 
