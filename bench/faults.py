@@ -31,6 +31,8 @@ from faulty_disk import BROKEN, STOPPED, Fault, child, start_readers
 REPOSITORY = Path(__file__).parents[1]
 VERBS = ("ingest", "deid", "curate", "mix")
 KILLS = ("kill_operation", "kill_moment")
+KILLS_OF_SEVERAL = ("kill_worker", "kill_moment")
+"""With several processes: one of the workers, or the verb itself, whose workers must not write on."""
 ERRORS = ("enospc_write", "eio_write", "eio_read")
 GOOD = ("identical", "no fault met", "named")
 
@@ -53,10 +55,11 @@ def run_child(verb: Callable[[], Any], root: Path, fault: Fault | None, seconds:
     start = time.monotonic()
     process.start()
     there.close()
-    if fault is not None and fault.kind == "kill_moment":
+    if fault is not None and fault.kind in ("kill_moment", "kill_worker"):
         process.join(fault.at * seconds)
-        if process.is_alive():
-            os.kill(process.pid or 0, signal.SIGKILL)
+        victims = [process.pid or 0] if fault.kind == "kill_moment" else workers_of(process.pid or 0)
+        if process.is_alive() and victims:
+            os.kill(victims[-1], signal.SIGKILL)
     process.join(240)
     if process.is_alive():
         os.kill(process.pid or 0, signal.SIGKILL)
@@ -66,6 +69,19 @@ def run_child(verb: Callable[[], Any], root: Path, fault: Fault | None, seconds:
     except EOFError:
         said = None
     return Ended(process.exitcode or 0, said, time.monotonic() - start)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The pool's processes of a verb; its guarded readers have another parent."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            ppid = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if ppid == parent and b"spawn_main" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except (OSError, ValueError):  # it has just ended
+            continue
+    return sorted(found)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -104,7 +120,7 @@ class Bench:
 
     def draw(self, rng: random.Random, kind: str) -> Fault:
         """A fault of this kind somewhere in the run."""
-        if kind == "kill_moment":
+        if kind in ("kill_moment", "kill_worker"):
             return Fault(kind, rng.random())
         most = self.reads if kind == "eio_read" else self.writes
         parts = ("before", "halfway", "after") if kind == "kill_operation" else ("before", "halfway")
@@ -121,9 +137,9 @@ class Bench:
         met = 0
         for fault in faults:
             ended = self._run(fault)
-            met += ended.code in (-signal.SIGKILL, STOPPED)
+            met += ended.code in (-signal.SIGKILL, STOPPED, BROKEN)
             finished = (self.root / self.folder / "manifest.json").exists()
-            if ended.code == BROKEN:
+            if ended.code == BROKEN and fault.kind != "kill_worker":
                 return f"broken: {ended.said}"
             if finished and self._different(while_running=True):
                 named = fault.kind == "eio_read" and not unbalanced(self.root / self.folder)
@@ -186,7 +202,7 @@ def resize(disk: Path, size: int) -> None:
 # ---------------------------------------------------------------- all of it
 
 
-def hospital(root: Path, patients: int) -> list[tuple[str, Callable[[Path], Any], str]]:
+def hospital(root: Path, patients: int, workers: int) -> list[tuple[str, Callable[[Path], Any], str]]:
     """A small synthetic hospital, and the verbs that work on it: name, function, folder."""
     from p2med import store
     from p2med.curate.run import run as curate
@@ -197,7 +213,7 @@ def hospital(root: Path, patients: int) -> list[tuple[str, Callable[[Path], Any]
     from p2med.synth.config import SynthConfig
     from p2med.synth.run import run as synth
 
-    small = ("ingest.shard_size=4", "deid.workers=1", "curate.workers=1", "mix.workers=1")
+    small = ("ingest.shard_size=4", *(f"{v}.workers={workers}" for v in VERBS[1:]))
     sizes = ("curate.image.size=32", "curate.image.max_slices=5", "curate.contact_sheets=true")
     recipe = read_recipe(REPOSITORY / "recipes" / "demo.yaml", small + sizes)
     config = SynthConfig(patients=patients, xray_pixels=96, ct_pixels=64, ct_slices=5, workers=1)
@@ -210,7 +226,9 @@ def hospital(root: Path, patients: int) -> list[tuple[str, Callable[[Path], Any]
     return [(v, of(v), store.verb_folder(Path(), v).name) for v in VERBS]
 
 
-def run(out: Path, patients: int, kills: int, errors: int, disks: int, seed: int) -> Counter[tuple[str, ...]]:
+def run(
+    out: Path, patients: int, kills: int, errors: int, disks: int, seed: int, workers: int = 1
+) -> Counter[tuple[str, ...]]:
     """Every verb in turn on what the verbs before it made.
 
     Returns:
@@ -221,13 +239,14 @@ def run(out: Path, patients: int, kills: int, errors: int, disks: int, seed: int
     found: Counter[tuple[str, ...]] = Counter()
     inputs = out / "inputs" / "demo"
     shutil.rmtree(inputs, ignore_errors=True)
-    for name, verb, folder in hospital(inputs, patients):
+    for name, verb, folder in hospital(inputs, patients, workers):
         bench = Bench(name, verb, inputs, folder, out / "trial")
-        kinds = [KILLS[n % 2] for n in range(kills // 4)] + [ERRORS[n % 3] for n in range(errors // 4)]
+        of_verb = KILLS if workers == 1 or name == "ingest" else KILLS_OF_SEVERAL
+        kinds = [of_verb[n % 2] for n in range(kills // 4)] + [ERRORS[n % 3] for n in range(errors // 4)]
         for kind in kinds:
             faults = [bench.draw(rng, kind)]
             if rng.random() < 1 / 3:
-                faults.append(bench.draw(rng, rng.choice(KILLS + ERRORS[:2])))
+                faults.append(bench.draw(rng, rng.choice(of_verb + ERRORS[:2])))
             outcome = bench.trial(faults)
             found[name, kind, outcome] += 1
             if outcome not in GOOD:
@@ -244,7 +263,8 @@ def run(out: Path, patients: int, kills: int, errors: int, disks: int, seed: int
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
-    for name, default in (("patients", 12), ("kills", 240), ("errors", 240), ("disks", 24), ("seed", 1)):
+    sizes = {"patients": 12, "kills": 240, "errors": 240, "disks": 24, "seed": 1, "workers": 1}
+    for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     code = args.out.resolve() / "code"
@@ -254,7 +274,7 @@ def main() -> None:
         shutil.copytree(REPOSITORY / "p2med", code / "p2med")
         os.environ["PYTHONPATH"] = str(code)
         os.execv(sys.executable, [sys.executable, __file__, *sys.argv[1:]])
-    found = run(args.out, args.patients, args.kills, args.errors, args.disks, args.seed)
+    found = run(args.out, args.patients, args.kills, args.errors, args.disks, args.seed, args.workers)
     for (verb, kind, outcome), n in sorted(found.items()):
         print(f"{verb:8}{kind:16}{n:5}  {outcome}")
     wrong = sum(n for (_, _, outcome), n in found.items() if outcome not in GOOD)

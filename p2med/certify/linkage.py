@@ -40,7 +40,7 @@ def linkage(cases: Iterable[Case]) -> Linkage:
     """Judge the cases of a folder; one child counts once, by its first visit."""
     by_patient: dict[str, list[Case]] = {}
     for case in cases:
-        by_patient.setdefault(case.patient.patient_key, []).append(case)
+        by_patient.setdefault(case.patient.patient_key, []).append(_without_texts(case))
     children = [sorted(c, key=_first_day) for c in by_patient.values()]
     with_label: Counter[str] = Counter()
     for visits in children:
@@ -52,6 +52,12 @@ def linkage(cases: Iterable[Case]) -> Linkage:
         rare_diagnoses=len(rare),
         patients_with_rare_diagnosis=sum(any(rare & set(c.diagnoses) for c in v) for v in children),
     )
+
+
+def _without_texts(case: Case) -> Case:
+    """All cases of a run are held at once, so their texts are not."""
+    records = tuple(r.model_copy(update={"sections": {}}) for r in case.records)
+    return case.model_copy(update={"records": records, "questions": ()})
 
 
 def _group(en: str, zh: str, children: Sequence[list[Case]], facts: Callable[[list[Case]], object]) -> Group:

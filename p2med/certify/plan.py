@@ -5,13 +5,15 @@ IdentifiedCase of the run -> the same case of an invented child, with â—‡markedâ
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 from p2med.certify.canary import Canary, Maker, Name
 from p2med.certify.sentences import TEMPLATES, clinical_sentence, disguised, marked, written
 from p2med.schema.identified import IdentifiedCase, IdentifiedPatient, IdentifiedRecord
+from p2med.store import read_items
 
 KNOWN = (
     "patient_name", "relative_name", "staff_name", "pinyin", "patient_number", "visit_number",
@@ -108,21 +110,22 @@ def patient_of(case: IdentifiedCase) -> str:
     return f"{case.source}/{case.patient.patient_id}"
 
 
-def sample(cases: Iterable[IdentifiedCase], patients: int, seed: int) -> list[IdentifiedCase]:
-    """All cases of a random choice of patients, those with texts and DICOM first."""
-    by_patient: dict[str, list[IdentifiedCase]] = {}
-    for case in cases:
-        by_patient.setdefault(patient_of(case), []).append(case)
-    names = sorted(by_patient)
+def sample(folder: Path, patients: int, seed: int) -> list[IdentifiedCase]:
+    """All cases of a random choice of patients, those with texts and DICOM first.
+
+    Args:
+      folder: a finished `1_ingest`; it is read twice, so that not all of it is held at once.
+    """
+    has: dict[str, list[bool]] = {}
+    for case in read_items(folder, IdentifiedCase):
+        texts, dicom = has.setdefault(patient_of(case), [False, False])
+        dicom = dicom or any(s.format == "dicom" for study in case.studies for s in study.series)
+        has[patient_of(case)] = [texts or bool(case.records), dicom]
+    names = sorted(has)
     random.Random(seed).shuffle(names)
-
-    def lacks(name: str) -> int:
-        of = by_patient[name]
-        dicom = any(s.format == "dicom" for c in of for st in c.studies for s in st.series)
-        return (not any(c.records for c in of)) + (not dicom)
-
-    chosen = sorted(names, key=lacks)[:patients]
-    return [c for name in sorted(chosen) for c in by_patient[name]]
+    chosen = set(sorted(names, key=lambda n: -sum(has[n]))[:patients])
+    found = [c for c in read_items(folder, IdentifiedCase) if patient_of(c) in chosen]
+    return sorted(found, key=lambda c: (patient_of(c), c.case_id))
 
 
 def make_plan(cases: Sequence[IdentifiedCase], per_class: int, seed: int) -> Plan:

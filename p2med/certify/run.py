@@ -36,7 +36,6 @@ from p2med.files import code_digest, resolve, sha256_of, write_json
 from p2med.ingest import run as ingest
 from p2med.progress import say
 from p2med.schema.case import Case
-from p2med.schema.identified import IdentifiedCase
 from p2med.store import Manifest, read_items, read_manifest, require, verb_folder
 
 CODE = ("certify",)
@@ -58,7 +57,7 @@ def certify(root: Path, out: Path, patients: int = 100, per_class: int = 300, se
     config = DeidConfig.model_validate(manifest.section)
     key_file = resolve(config.key_file, root).resolve() if config.key_file else None
     key = read_key(key_file) if key_file else PUBLIC_KEY
-    cases = sample(read_items(verb_folder(root, "ingest"), IdentifiedCase), patients, seed)
+    cases = sample(verb_folder(root, "ingest"), patients, seed)
     if not cases:
         raise P2MedError(f"{root} has no case to make a copy of")
     plan = make_plan(cases, per_class, seed)
