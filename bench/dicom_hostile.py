@@ -52,8 +52,15 @@ def zoo() -> dict[str, bytes]:
 
 
 def mutated(whole: bytes, others: list[bytes], draw: random.Random) -> bytes:
-    """One of eight ways to spoil a file."""
+    """One of nine ways to spoil a file; every third time the codec is the target."""
     blob = bytearray(whole)
+    pixels = whole.find(b"\xe0\x7f\x10\x00") + 20
+    if 20 <= pixels < len(blob) and draw.random() < 0.33:
+        for _ in range(draw.choice((1, 2, 10, 100))):
+            blob[draw.randrange(pixels, min(len(blob), pixels + draw.choice((80, 10**9))))] = draw.randrange(
+                256
+            )
+        return bytes(blob)
     # Half of the changes hit the header, where they hurt most.
     end = min(len(blob), 3000) if draw.random() < 0.5 else len(blob)
     at = draw.randrange(128, end) if end > 129 else 0
