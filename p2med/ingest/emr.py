@@ -25,6 +25,7 @@ DELIMITERS = (",", "\t", ";", "|")
 SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xls", ".jsonl", ".parquet")
 TITLE_LINES = 10
 """Headings may stand below so many lines of title."""
+WORKBOOKS = (b"PK", b"\xd0\xcf\x11\xe0")
 MOST_LOST = 0.001
 """A CSV with a larger share of unreadable characters is not read at all."""
 Line = tuple[int, list[str] | str]
@@ -42,11 +43,12 @@ class Row:
     fault: str | None = None
 
 
-def read_table(path: Path, columns: Mapping[str, str]) -> list[Row]:
+def read_table(path: Path, columns: Mapping[str, str], sheet: str = "") -> list[Row]:
     """Read a table.
 
     Args:
       columns: heading in the file -> field name; other headings are not read.
+      sheet: of a workbook; "" for the first.
 
     Returns:
       Every row, also those that cannot be used: `truncated_row`, `wrong_field_count`, `bad_json`.
@@ -62,18 +64,28 @@ def read_table(path: Path, columns: Mapping[str, str]) -> list[Row]:
         raise DataError("table_unreadable", f"{path}: a table ends in {', '.join(SUFFIXES)}")
     if suffix == ".jsonl":
         return _json_rows(path, columns)
-    headings, lines = _headed(path, open_lines(path, columns), columns)
+    headings, lines = _headed(path, open_lines(path, columns, sheet), columns)
     require_columns(str(path), columns, headings)
     places = {field: headings.index(heading) for heading, field in columns.items()}
     return [_row(number, cells, len(headings), places) for number, cells in lines]
 
 
-def open_lines(path: Path, columns: Collection[str]) -> Iterator[Line]:
+def open_lines(path: Path, columns: Collection[str], sheet: str = "") -> Iterator[Line]:
     """All lines of a table that has a line of headings."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet_lines(path, columns)
-    return _excel_lines(path) if suffix in (".xlsx", ".xls") else _csv_lines(path, columns)
+    if suffix in (".xlsx", ".xls"):
+        with open(path, "rb") as file:
+            head = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")
+        if head.startswith(WORKBOOKS):
+            return _excel_lines(path, sheet)
+        if head[:1] == b"<":
+            raise DataError(
+                "table_unreadable", f"{path} is a web page with the name of a workbook; save it as .xlsx"
+            )
+    # Many hospital systems write text with tabs under the name .xls.
+    return _csv_lines(path, columns)
 
 
 def _headed(path: Path, lines: Iterator[Line], columns: Collection[str]) -> tuple[list[str], Iterator[Line]]:
@@ -202,11 +214,24 @@ def _parquet_lines(path: Path, columns: Collection[str]) -> Iterator[Line]:
         raise DataError("table_unreadable", f"{path}: {type(error).__name__}; export it again") from None
 
 
-def _excel_lines(path: Path) -> Iterator[Line]:
-    """The first sheet, every cell as text."""
+def sheets_of(path: Path) -> list[str]:
+    """The names of a workbook's sheets; [] when it is none, or not readable."""
     try:
-        sheet = fastexcel.read_excel(str(path)).load_sheet(0, header_row=None, dtypes="string")
-        table = sheet.to_arrow()
+        return fastexcel.read_excel(str(path)).sheet_names
+    except Exception:  # calamine's errors, and pyo3's, have no common base
+        return []
+
+
+def _excel_lines(path: Path, sheet: str) -> Iterator[Line]:
+    """One sheet, every cell as text."""
+    try:
+        book = fastexcel.read_excel(str(path))
+        if sheet and sheet not in book.sheet_names:
+            shown = ", ".join(book.sheet_names)[:400]
+            raise RecipeError(f"{path} has no sheet {sheet}; its sheets are: {shown}")
+        table = book.load_sheet(sheet or 0, header_row=None, dtypes="string").to_arrow()
+    except RecipeError:
+        raise
     except Exception as error:  # calamine's errors, and pyo3's, have no common base
         raise DataError("table_unreadable", f"{path}: {type(error).__name__}; export it again") from None
     lists = [column.to_pylist() for column in table.columns]

@@ -13,14 +13,14 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from p2med.errors import DataError, RecipeError
 from p2med.ingest.cells import text_of
 from p2med.ingest.dates import read_date
-from p2med.ingest.emr import SUFFIXES, TITLE_LINES, decode, open_lines
+from p2med.ingest.emr import SUFFIXES, TITLE_LINES, decode, open_lines, sheets_of
 from p2med.ingest.headings import headings, plain
 from p2med.ingest.records import PATIENT_FIELDS, RECORD_FIELDS, SEX
 from p2med.ingest.sections import split
@@ -56,6 +56,7 @@ class Proposal:
     remarks: dict[str, str] = field(default_factory=dict)
     """Heading -> why it is not read, or doubtful."""
     missing: tuple[str, ...] = ()
+    sheet: str = ""
 
 
 def propose(export: str, root: Path = Path(".")) -> list[Proposal]:
@@ -75,20 +76,26 @@ def propose(export: str, root: Path = Path(".")) -> list[Proposal]:
     for file in files:
         label = file.relative_to(path).as_posix() if path.is_dir() else file.name
         if file.suffix.lower() in SUFFIXES:
-            try:
-                found.append(_proposal(label, False, *_read(file)))
-            except DataError as error:
-                found.append(Proposal(label, False, None, {}, {}, {"": error.reason}))
+            sheets = sheets_of(file) if file.suffix.lower() in (".xlsx", ".xls") else []
+            found += [_of_file(file, label, s if n else "") for n, s in enumerate(sheets or [""])]
     return found
 
 
-def _read(file: Path) -> tuple[list[str], list[list[str]]]:
+def _of_file(file: Path, label: str, sheet: str) -> Proposal:
+    try:
+        found = _proposal(f"{label}!{sheet}" if sheet else label, False, *_read(file, sheet))
+    except DataError as error:
+        found = Proposal(label, False, None, {}, {}, {"": error.reason})
+    return replace(found, label=label, sheet=sheet)
+
+
+def _read(file: Path, sheet: str) -> tuple[list[str], list[list[str]]]:
     """Headings and the first rows; the line with the most headings that are known is taken for them."""
     if file.suffix.lower() == ".jsonl":
         return _read_json(file)
     known = {h.spelling for h in headings()}
     every = () if file.suffix.lower() == ".parquet" else known
-    lines = [c for _, c in islice(open_lines(file, every), SAMPLE_ROWS) if isinstance(c, list)]
+    lines = [c for _, c in islice(open_lines(file, every, sheet), SAMPLE_ROWS) if isinstance(c, list)]
     if not lines:
         raise DataError("table_unreadable", "no line can be read")
     names = {plain(k) for k in known}
@@ -247,9 +254,11 @@ def as_yaml(proposals: list[Proposal]) -> str:
 def _lines(p: Proposal) -> Iterator[str]:
     if p.kind is None:
         why = p.remarks.get("") or "no heading is known: " + ", ".join(p.hidden)
-        yield f"  # {p.label}: {why}"
+        yield f"  # {p.label}{p.sheet and '!' + p.sheet}: {why}"
         return
     yield f"  - {'query' if p.is_query else 'file'}: {_quoted(p.label)}"
+    if p.sheet:
+        yield f"    sheet: {_quoted(p.sheet)}"
     yield f"    kind: {p.kind}"
     yield "    columns:"
     for name, means in p.columns.items():

@@ -89,17 +89,19 @@ def _own_script(content: bytes, codec: str) -> str | None:
 
 def _codecs(declared: tuple[str, ...]) -> tuple[str, set[str]]:
     """The codec of the first term, and the codecs of terms that may not stand where they stand."""
-    codecs = [SPELLINGS.get(t) or _standard_codec(t) for t in declared] or ["latin_1"]
+    codecs = [_standard_codec(t) for t in declared] or ["latin_1"]
     return codecs[0], {c for c in codecs[1:] if c in ("utf-8", "gb18030")}
 
 
 def _standard_codec(term: str) -> str:
-    term = re.sub(r"^ISO[ _\-]?IR[ _\-]?(?=\d)", "ISO_IR ", term)
+    """pydicom's codec of a term, by one name; ISO-IR 100, ISO IR 100 and ISO_IR100 are one term."""
+    term = re.sub(
+        r"^ISO[ _\-]?(2022[ _\-]?)?IR[ _\-]?(?=\d)", lambda m: "ISO 2022 IR " if m[1] else "ISO_IR ", term
+    )
     if term == "ISO 2022 IR 58":
         return "gb18030"
-    return {"iso8859": "latin_1"}.get(
-        python_encoding.get(term, "latin_1"), python_encoding.get(term, "latin_1")
-    )
+    codec = SPELLINGS.get(term) or python_encoding.get(term, "latin_1")
+    return {"iso8859": "latin_1", "UTF8": "utf-8", "GB18030": "gb18030", "GBK": "gb18030"}.get(codec, codec)
 
 
 def _decode(content: bytes, codec: str) -> tuple[str | None, bool]:

@@ -52,6 +52,8 @@ class TableOptions(Frozen):
 
     file: str = ""
     """Inside `exports_dir`."""
+    sheet: str = ""
+    """Of a workbook; "" for the first."""
     query: str = ""
     """Instead of a file: a table or view of `database`, or a SELECT."""
     kind: Kind
@@ -62,7 +64,7 @@ class TableOptions(Frozen):
     @property
     def label(self) -> str:
         """How rejected rows name this table."""
-        return self.file or self.query.split("\n")[0][:60]
+        return f"{self.file}{self.sheet and '!' + self.sheet}" or self.query.split("\n")[0][:60]
 
     @field_validator("columns")
     @classmethod
@@ -135,7 +137,7 @@ def reader(folder: Path, database: str | None, root: Path) -> Reader:
 
     def rows(table: TableOptions) -> list[Row]:
         if table.file:
-            return read_table(folder / table.file, table.columns)
+            return read_table(folder / table.file, table.columns, table.sheet)
         # SQLAlchemy is an extra: it is imported when a recipe asks for it.
         sql = importlib.import_module("p2med.ingest.sql")
         return sql.read_query(database, table.query, table.columns, root)

@@ -138,3 +138,8 @@ def test_half_width_katakana_are_believed_unless_the_file_shows_gbk():
     assert said(header("ISO_IR 13", {PATIENT_NAME: name}), PATIENT_NAME)[0] == (name.decode("shift_jis"),)
     both = header("ISO_IR 13", {PATIENT_NAME: name, HOSPITAL: "阳光儿童医院".encode("gbk")})
     assert said(both, PATIENT_NAME)[0] == ("江^山",)
+
+
+@pytest.mark.parametrize("term", ["utf-8", "ISO-IR 192", "ISO IR 192", "iso_ir192", "UTF8", " ISO_IR 192 "])
+def test_other_spellings_of_a_term_are_that_term(term):
+    assert said(header(term, {PATIENT_NAME: "林^小豆".encode()}), PATIENT_NAME) == (("林^小豆",), [])

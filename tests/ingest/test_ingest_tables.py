@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 import polars as pl
 import pytest
+import xlsxwriter
 from hospital_maker import csv_bytes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from p2med.errors import DataError, RecipeError
 from p2med.ingest.dates import read_age, read_date
 from p2med.ingest.emr import read_table
+from p2med.ingest.propose import as_yaml, propose
 
 HEADINGS = ["门诊号", "主诉"]
 COLUMNS = {"门诊号": "visit_number", "主诉": "chief_complaint"}
@@ -72,6 +74,32 @@ def test_parquet_is_read_with_its_types(tmp_path):
     ]
     with pytest.raises(RecipeError, match="has no column 主诉"):
         read_table(tmp_path / "t.parquet", COLUMNS)
+
+
+def test_a_sheet_is_chosen_by_its_name(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "t.xlsx") as book:
+        for name, complaint in (("门诊", "咳嗽"), ("住院", "发热")):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, HEADINGS)
+            sheet.write_row(1, 0, ["1", complaint])
+    path = tmp_path / "t.xlsx"
+    assert [read_table(path, COLUMNS, s)[0].values["chief_complaint"] for s in ("", "门诊", "住院")] == [
+        "咳嗽",
+        "咳嗽",
+        "发热",
+    ]
+    with pytest.raises(RecipeError, match="no sheet 急诊; its sheets are: 门诊, 住院"):
+        read_table(path, COLUMNS, "急诊")
+    proposals = propose(str(path))
+    assert [(p.label, p.sheet) for p in proposals] == [("t.xlsx", ""), ("t.xlsx", "住院")]
+    assert as_yaml(proposals).count("sheet: 住院") == 1
+
+
+def test_text_under_the_name_of_a_workbook_is_read(tmp_path):
+    rows = table(tmp_path, "门诊号\t主诉\r\n1\t咳嗽\r\n".encode("gbk"), "t.xls")
+    assert [r.values for r in rows] == [{"visit_number": "1", "chief_complaint": "咳嗽"}]
+    with pytest.raises(DataError, match="a web page"):
+        table(tmp_path, b"<html><table><tr><td>1</td></tr></table>", "t.xls")
 
 
 def test_headings_below_a_title_are_found(tmp_path):
