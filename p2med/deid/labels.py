@@ -34,7 +34,22 @@ _BED = re.compile(
     r"床(?:位|号|位号)\s?[:为是]?\s{0,3}(?P<value>(?:\+|加)?\s?[a-z]?\d{1,4}(?:-\d{1,3})?\s?(?:号?床|号)?)|(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
     r"(?<![一-鿿])(?:加)?[一二三四五六七八九十]{1,3}号?床(?=患|[,，:])|(?<![a-z])bed\s?(?:no\.?\s?)?\d{1,3}"
 )
-_LABELS = (("number", _LABEL), ("number", _ASCII_LABEL), ("contact", _CHAT), ("phone", _PHONE))
+# 筛选号D8620: whatever has a number of four and more characters.
+_ANY_NUMBER = re.compile(
+    r"[\u4e00-\u9fff]{2,4}(?<![型符信逗句文针管码调])号\s?[:：]?\s?(?P<value>(?=[a-z0-9\-]*\d{3})[a-z0-9][a-z0-9\-]{3,20})"
+    r"(?![a-z0-9.]|\s?(?:床|房|楼|室|ml|mg|年))"
+)
+_INITIALS = re.compile(
+    r"(?:缩写|首字母|initials?)\s?(?:为|是|[:=])?\s?(?P<value>[a-z](?:[.\s]?[a-z]){1,4}\.?)(?![a-z])"
+)
+_LABELS = (
+    ("name", _INITIALS),
+    ("number", _ANY_NUMBER),
+    ("number", _LABEL),
+    ("number", _ASCII_LABEL),
+    ("contact", _CHAT),
+    ("phone", _PHONE),
+)
 
 
 def label_spans(folded: str) -> Iterator[tuple[int, int, str]]:

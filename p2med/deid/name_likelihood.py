@@ -15,7 +15,7 @@ from p2med.deid.surnames import SURNAMES
 AFTER_LABEL, AFTER_ROLE_AND_GAP, AFTER_ROLE = 0.0, -1.0, -3.0
 _ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.0, -5.5, -9.0
 # 牛眼征, 索条影: the last character of terms.
-_NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏")
+_NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽")
 NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症")
 # 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
 _SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
@@ -25,6 +25,8 @@ NAMED_AFTER = re.compile(
     r"[\u4e00-\u9fff]{0,2}(?:综合[征症]|量表|手法|小体)|(?:[-–—][\u4e00-\u9fff]{1,6}){1,2}?(?:综合|病|征|小体|二氏)|征(?![求得集])|氏|瘤|菌|试验|反射|评分|"
     r"量表|染色|手法|小体|憩室|畸形|呼吸(?![急困平音尚促道稍频])|病(?![史房人区情历程重危友愈故倒例案号因假])"
 )
+# 尊敬的方教授, 请王医生: after these a word begins.
+SMALL_WORDS_BEFORE = frozenset("的和与请由跟是向给让找等及被叫对把将，")
 # Family names that mostly are small words: 左肺, 余肋骨, 诸骨, 那宝宝.
 _SMALL_WORDS = frozenset("班左余诸双但那有来后全空拟才从可能先经由管应")
 _SMALL_WORD = -3.0
@@ -34,7 +36,7 @@ _BOUNDARY_IN_WORDS = -2.0
 _LENGTH = {1: -1.4, 2: -0.3, 3: -7.0}
 # Brands, eponyms and places look like names; what follows tells.
 _NO_NAME_BEFORE = re.compile(
-    r"[省市县区镇乡村路街巷](?!长)|医院|大学|小学|中学|学校|幼儿园|公司|诊所|门诊|广场|集团|超市|派出所|快递|海关|花园|小区|大厦|\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
+    r"[省市县区镇乡村路街巷](?!长)|医院|大学|小学|中学|学校|幼儿园|公司|诊所|门诊|广场|集团|超市|派出所|快递|海关|花园|小区|大厦|\s?(?:\+|\*|\d+(?:\.\d+)?\s?(?:mg|g\b|ml|ug|μg|iu|u\b|万|毫|克|片|粒|支|袋|丸|滴|包|瓶|单位)|酶|单抗|替尼|沙星|霉素|西林|沙坦|他汀|方案|胶囊|颗粒|口服|针|片|注射|滴|软膏|糖浆|乳膏|散|丸|杆菌|益生菌|治疗|化疗|氏|征|病|综合|染色|细胞|临床|试验|法|式|线|管)"
 )
 # 流调员李芳, 证明人李芳, 副麻李芳: any word for a person may stand before a name.
 _PERSON = frozenset("员人者师工警士长生手麻主科室院处办")
@@ -73,7 +75,7 @@ def likelihood(folded: str, surname: str, given: str, stop: int, cue: Cue | None
     """log P(a name, here) - log P(words); the name ends at `stop`."""
     start = stop - len(given) - len(surname)
     before = folded[start - 1] if start else ""
-    score = _score(folded, "" if cue else before, surname, given, stop)
+    score = _score(folded, "" if cue or before in SMALL_WORDS_BEFORE else before, surname, given, stop)
     score += _odds(folded, before, stop, cue) + (_COMPOUND_IS_NO_WORD if compound else 0)
     return score + (_SMALL_WORD if not cue and surname in _SMALL_WORDS else 0)
 

@@ -16,6 +16,7 @@ from p2med.deid.name_likelihood import (
     AFTER_ROLE_AND_GAP,
     NAMED_AFTER,
     NEVER_GIVEN,
+    SMALL_WORDS_BEFORE,
     Cue,
     is_no_name,
     is_preposition,
@@ -122,7 +123,8 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
     before = folded[start - 1] if start else ""
     if not cue and is_preposition(folded, start):
         return None
-    rest_of_a_word = not cue and _CHINESE.match(before) and language().after(before, folded[start]) > _A_WORD
+    inside = not cue and before not in SMALL_WORDS_BEFORE and _CHINESE.match(before)
+    rest_of_a_word = inside and language().after(before, folded[start]) > _A_WORD
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
     if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
@@ -212,6 +214,8 @@ def _end_of_surname(folded: str, start: int, cue: Cue | None) -> int | None:
     before = folded[start - 1 : start]
     if before in ("小", "老", "大") and start > 1:
         before = folded[start - 2 : start - 1]
+    if before in SMALL_WORDS_BEFORE:
+        before = ""
     known = language()
     if not cue and _CHINESE.match(before) and known.after(before, surname) > _A_WORD:
         return None

@@ -43,6 +43,7 @@ _LAST = re.compile(
 )
 _HOUSE = re.compile(r"\d{1,3}(?:栋|号楼|幢)\s?(?:\d{1,2}单元)?\s?(?:\d{2,4}室?)?|[a-z]座\d{2,4}室?")
 _DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
+_CLASS_LABEL = re.compile(r"(?:班级|年级|班别|所在班)\s?[:：]?\s{0,2}")
 _NEXT_LABEL = re.compile(
     r"\s?(?:电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
 )
@@ -73,6 +74,9 @@ def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
             ):
                 yield *room.span(), kind
             yield start, end, kind
+    for label in _CLASS_LABEL.finditer(folded):
+        if room := CLASS.match(folded, label.end()):
+            yield *room.span(), "school"
     for pattern in (WORKS, WORKS_AT):
         for found in pattern.finditer(folded):
             start, end = found.span("value")
@@ -108,7 +112,11 @@ def _addresses_after_cues(folded: str) -> Iterator[tuple[int, int, str]]:
             whole = _DELIMITED.match(folded, cue.end())
             if whole:
                 stop = _NEXT_LABEL.search(folded, cue.end(), whole.end())
-                end = max(end, stop.start() if stop else whole.end())
+                last = stop.start() if stop else whole.end()
+                if folded[last : last + 1] == ":" and (blank := folded.rfind(" ", cue.end(), last)) > 0:
+                    # 现住址：… 发病日期：… the last words are the next label.
+                    last = blank
+                end = max(end, last)
         if end <= cue.end() and (region := _REGION_HERE.match(folded, cue.end())):
             end = region.end()
         if end > cue.end() + 1:
