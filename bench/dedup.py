@@ -26,7 +26,7 @@ from dedup_data import batches
 from numba import njit
 
 from p2med.curate.config import DedupConfig
-from p2med.curate.dedup import buffers, deduplicate
+from p2med.curate.dedup import buffers, deduplicate, gathered
 from p2med.curate.minhash import Corpus, band_keys, permutations
 from p2med.curate.shingles import normalised, rule
 from p2med.files import data_folder
@@ -43,7 +43,7 @@ def head(path: Path, count: int) -> pa.LargeStringArray:
         left -= len(chunks[-1])
         if not left:
             break
-    return pa.concat_arrays(chunks)
+    return gathered(chunks)
 
 
 # ---------------------------------------------------------------- speed and memory
@@ -62,7 +62,7 @@ def one(path: Path, count: int, threads: int, verify: bool) -> None:
     deduplicate(["患儿咳嗽三天伴有发热"] * 3, DedupConfig(verify=verify), threads=1)
     start = time.perf_counter()
     texts = head(path, count)
-    read = time.perf_counter()
+    read, used = time.perf_counter(), time.process_time()
     decisions = deduplicate(texts, DedupConfig(verify=verify), threads=threads)
     end = time.perf_counter()
     gone = decisions.original >= 0
@@ -72,6 +72,7 @@ def one(path: Path, count: int, threads: int, verify: bool) -> None:
                 "records": len(texts),
                 "read_s": read - start,
                 "dedup_s": end - read,
+                "cpu_s": time.process_time() - used,
                 "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
                 "kept": int(decisions.kept.sum()),
                 "removed": int(gone.sum()),
@@ -91,6 +92,7 @@ def sizes(path: Path, threads: int, rounds: int) -> None:
             print(
                 f"{'literal' if literal else 'checked'} {runs[0]['records']:>9,} records, {threads} threads: "
                 f"dedup {statistics.median(seconds):.2f} s [{min(seconds):.2f}-{max(seconds):.2f}], "
+                f"CPU {statistics.median(r['cpu_s'] for r in runs):.1f} s, "
                 f"read {statistics.median(r['read_s'] for r in runs):.2f} s, "
                 f"peak {max(r['peak_gib'] for r in runs):.2f} GiB, kept {runs[0]['kept']:,}, "
                 f"removed {runs[0]['removed']:,}, of these {runs[0]['removed_below_0.85']:,} below 0.85",

@@ -136,6 +136,19 @@ def buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> tuple[n
     return text, np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
 
 
+def gathered(chunks: list[pa.Array]) -> pa.LargeStringArray:
+    """The chunks as one array; each is taken from the list, so that the texts are never in memory twice."""
+    data, ends = bytearray(), [np.zeros(1, np.int64)]
+    while chunks:
+        text, offsets = buffers(chunks.pop(0))
+        ends.append(offsets[1:] - offsets[0] + len(data))
+        data += memoryview(text[offsets[0] : offsets[-1]])
+        del text
+        pa.default_memory_pool().release_unused()
+    offsets = np.concatenate(ends)
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
 def preference(
     sizes: np.ndarray,
     prints: np.ndarray,

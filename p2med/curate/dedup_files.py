@@ -19,7 +19,7 @@ import pyarrow.json as paj
 import pyarrow.parquet as pq
 
 from p2med.curate.config import DedupConfig
-from p2med.curate.dedup import MIN_NGRAMS, Decisions, deduplicate
+from p2med.curate.dedup import MIN_NGRAMS, Decisions, deduplicate, gathered
 from p2med.curate.duplicates import SHOWN, Pair, side_by_side, spread
 from p2med.errors import P2MedError
 from p2med.files import TEMPORARY_SUFFIX, write_text
@@ -50,9 +50,10 @@ def run(
     if len({p.resolve() for p in (source, out, pairs) if p is not None}) < 2 + (pairs is not None):
         raise P2MedError("the input, --out and --pairs must be three different files")
     table = _read(source, [column] if by is None else [column, by])
-    texts = _texts(table, column, source)
     labels = None if by is None else table.column(by)
-    del table  # its texts are a second copy
+    chunks = _texts(table, column, source)
+    del table  # only the chunks still hold its texts
+    texts = gathered(chunks)
     decisions = deduplicate(texts, config, threads=threads)
     report = summary(decisions, labels)
     if pairs is not None:
@@ -109,14 +110,14 @@ def _first_fault(source: Path) -> str:
     return ""
 
 
-def _texts(table: pa.Table, column: str, source: Path) -> pa.LargeStringArray:
-    """The texts as one array, proven to be UTF-8."""
+def _texts(table: pa.Table, column: str, source: Path) -> list[pa.Array]:
+    """The texts, proven to be UTF-8."""
     try:
         texts = table.column(column).cast(pa.large_string())
         texts.validate(full=True)
     except pa.ArrowException:
         raise P2MedError(f"{source}: column {column!r} holds something that is no UTF-8 text") from None
-    return pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], pa.large_string())
+    return texts.chunks
 
 
 # ---------------------------------------------------------------- writing

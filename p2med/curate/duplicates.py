@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from p2med.clinical.diagnoses import extract
 from p2med.curate.config import DedupConfig
-from p2med.curate.dedup import RANK, Decisions, deduplicate, verdict
+from p2med.curate.dedup import RANK, Decisions, deduplicate, gathered, verdict
 from p2med.schema.base import Frozen
 from p2med.schema.terms import Section
 
@@ -65,7 +65,7 @@ class OutpatientTexts:
         The reasons are those of `verdict`.
         """
         self._close_chunk()
-        texts = pa.chunked_array(self._chunks)
+        texts = gathered(self._chunks)
         ids = ["/".join(key) for key in self._keys]
         ranks = np.array([RANK[s] for s in self._splits], np.int64)
         decisions = deduplicate(texts, config, ranks=ranks, ids=ids, threads=threads)
@@ -92,7 +92,7 @@ class OutpatientTexts:
             d: {"kept": kept[d], "removed": removed[d]} for d in sorted(total, key=lambda d: (-total[d], d))
         }
 
-    def _examples(self, texts: pa.ChunkedArray, decisions: Decisions) -> list[Pair]:
+    def _examples(self, texts: pa.LargeStringArray, decisions: Decisions) -> list[Pair]:
         """SHOWN pairs from the least to the most alike; equal texts are left out, they show nothing."""
         near = np.flatnonzero((decisions.original >= 0) & (decisions.jaccard < 1)).tolist()
         near.sort(key=lambda n: (decisions.jaccard[n], self._keys[n]))

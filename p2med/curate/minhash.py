@@ -19,7 +19,7 @@ from p2med.curate.shingles import Rule, compiled, gram, mixed, odd_numbers, scra
 from p2med.errors import P2MedError
 
 KEY_BYTES = 1 << 29
-"""Room for band keys, or as much as the texts take."""
+"""Room for band keys, or half as much as the texts take."""
 BLOCK = 512
 """Records a job of a thread."""
 PAD = 64
@@ -180,8 +180,8 @@ def buckets(corpus: Corpus, bands: int, rows: int, bits: int, pool: Executor) ->
     n = len(corpus.begin)
     factors, weights = permutations(bands, rows, bits)
     # As much as the texts, so that large inputs are not read more often than small ones.
-    # A multiple of 8 bands, where the factors can be cut.
-    step = max(8, max(KEY_BYTES, len(corpus.text)) // max(1, 8 * n) // 8 * 8)
+    # A multiple of 8 bands, where the factors can be cut; so large that the texts are read a few times only.
+    step = max(8, max(KEY_BYTES, len(corpus.text) // 2) // max(1, 8 * n) // 8 * 8)
     keys = np.empty((min(step, bands), n), np.uint64)
     members, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
     for band in range(0, bands, step):
