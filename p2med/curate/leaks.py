@@ -61,6 +61,8 @@ class Trace(NamedTuple):
     reports: tuple[tuple[str, str], ...] = ()
     prints: tuple[tuple[str, str, str], ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
+    outpatient: tuple[str, ...] = ()
+    """The records that dedup.py decides on."""
     asked: bool = True
     """False for val: its reports come from the desks of the training ones, and no benchmark asks them."""
 
@@ -71,6 +73,10 @@ class Trace(NamedTuple):
             return self
         parts = ("texts", "reports", "contents")
         return self._replace(**{p: tuple(x for x in getattr(self, p) if x[0] not in gone) for p in parts})
+
+    def without_outpatient_texts(self) -> "Trace":
+        """For where deduplication has compared them already."""
+        return self._replace(texts=tuple(x for x in self.texts if x[0] not in self.outpatient))
 
 
 TRACE_COLUMNS = ("case_id", "source", "patient", "split", "studies", "records", "questions")
@@ -110,6 +116,9 @@ def trace_of(row: Mapping[str, Any], prints: Mapping[tuple[str, str], str]) -> T
             if s["study_uid"] in images
         ),
         contents=tuple(contents),
+        outpatient=tuple(
+            r["record_id"] for r in row["records"] or () if r["kind"] == RecordKind.OUTPATIENT_RECORD
+        ),
         asked=row["split"] != "val",
     )
 

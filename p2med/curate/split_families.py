@@ -32,6 +32,12 @@ class Families:
     def __init__(self, traces: Iterable[tuple[Trace, str | None]], config: CurateConfig):
         """`traces`: of every case, with the split that its source gave it."""
         self._config, self._dedup, self._threads = config.leaks, config.dedup or DedupConfig(), config.workers
+        # No two kept outpatient records are as alike as the gate asks; it looks at the end all the same.
+        self._deduplicated = (
+            config.dedup is not None
+            and config.dedup.verify
+            and config.dedup.min_jaccard <= config.leaks.min_jaccard
+        )
         self._traces: list[Trace] = []
         presets = []
         for trace, split in traces:
@@ -57,7 +63,8 @@ class Families:
         for trace in self._traces:
             if trace.case_id not in going:
                 learns = self.plan.split_of[trace.patient_key] == "train"
-                sides[learns].append(trace.without(faults))
+                trace = trace.without(faults)
+                sides[learns].append(trace.without_outpatient_texts() if self._deduplicated else trace)
         self._traces = []
         found = find_leaks(sides[True], sides[False], self._config, self._dedup, self._threads)
         found = [x for x in found if x.kind != "template"]

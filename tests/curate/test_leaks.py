@@ -149,3 +149,23 @@ def test_refuse_stops_the_run_and_leaves_no_finished_folder(tmp_path):
     with pytest.raises(P2MedError, match="benchmark reports share a template"):
         run(CONFIG.model_copy(update={"leaks": LeakConfig(max_template_rate=0.5)}), tmp_path)
     assert not (verb_folder(tmp_path, "curate") / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    "dedup, reason",
+    [
+        (DedupConfig(), "duplicate_of_bench"),
+        (DedupConfig(min_jaccard=0.97), "leak_near_text"),  # removal asks for more than the gate
+        (DedupConfig(min_jaccard=0.97, verify=False), "duplicate_of_bench"),  # sharing a bucket is enough
+        (None, "leak_near_text"),
+    ],
+)
+def test_whatever_deduplication_leaves_of_held_out_records_goes(tmp_path, dedup, reason):
+    record = outpatient("o1", 1)
+    text = record.sections["history_of_present_illness"]
+    copy = outpatient("o2", 1, history_of_present_illness=text[:60] + "某" + text[61:])
+    cases = [case(1, records=(record,), split="bench"), case(2, records=(copy,), split="train")]
+    write_deid(tmp_path, [*cases, case(3, records=(outpatient("o3", 3),), split="train")])
+    run(CONFIG.model_copy(update={"dedup": dedup}), tmp_path)
+    rows = pq.read_table(verb_folder(tmp_path, "curate") / "rejected.parquet").to_pylist()
+    assert [(r["id"], r["reason"]) for r in rows if r["noun"] == "record"] == [("o2", reason)]
