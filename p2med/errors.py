@@ -34,7 +34,13 @@ class PhiError(DataError):
 
 
 class QuarantineError(DataError):
-    """One input broke its reader or its limits: neither read nor understood, a person must look at it."""
+    """One input broke its reader or its limits: neither read nor understood, a person must look at it.
+
+    Its reason says so: quarantined_reader_died.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"quarantined_{reason.removeprefix('quarantined_')}", detail)
 
 
 class ModelError(P2MedError):

@@ -2,7 +2,7 @@
 
 a film                        ->  the work's own result
 a file that is no DICOM       ->  DataError, as the work raised it
-a codec that kills a process  ->  QuarantineError("reader_died"); the next job has a fresh process
+a codec that kills a process  ->  QuarantineError, quarantined_reader_died; the next job has a fresh process
 
 A child may write to no file, hold `memory_bytes` and spend so many seconds a job. The parent never looks
 into the input: it sends a job and takes back a result or a reason.

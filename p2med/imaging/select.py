@@ -7,8 +7,8 @@ from p2med.schema.base import Frozen
 from p2med.schema.case import Series, Study
 from p2med.schema.terms import Modality
 
-# Siemens B50f..B80f and Bl.., GE LUNG, Philips L and YA..YD, Canon FC50..FC59 and FC80..FC89.
-_LUNG_KERNEL = re.compile(r"B[5-8]\d.*|BL\d\d.*|.*LUNG.*|.*肺.*|L|Y[A-D]|FC[58]\d.*", re.IGNORECASE)
+# Siemens B50f..B80f, I50f..I80f and Bl.., GE LUNG, Philips L and YA..YD, Canon FC50..FC59 and FC80..FC89.
+_LUNG_KERNEL = re.compile(r"[BI][5-8]\d.*|BL\d\d.*|.*LUNG.*|.*肺.*|L|Y[A-D]|FC[58]\d.*", re.IGNORECASE)
 FRONTAL, LATERAL = ("AP", "PA"), ("LL", "RL")
 SAME_THICKNESS_MM = 0.05
 

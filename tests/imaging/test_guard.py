@@ -41,11 +41,11 @@ def work(job):
 
 
 REASONS = {
-    "die": "reader_died",
-    "sleep": "time_limit",
-    "memory": "memory_limit",
+    "die": "quarantined_reader_died",
+    "sleep": "quarantined_time_limit",
+    "memory": "quarantined_memory_limit",
     "refuse": "not_dicom",
-    "panic": "reader_failed",
+    "panic": "quarantined_reader_failed",
 }
 
 
@@ -69,7 +69,7 @@ def test_seconds_of_work_are_counted_whatever_the_clock_says():
         pytest.raises(QuarantineError) as error,
     ):
         guard.call("loop")
-    assert error.value.reason == "cpu_limit"
+    assert error.value.reason == "quarantined_cpu_limit"
 
 
 def test_a_child_cannot_write_to_an_original(tmp_path):

@@ -99,7 +99,7 @@ def test_a_reader_that_breaks_is_a_verdict_of_one_file(tmp_path, monkeypatch):
     monkeypatch.setattr("p2med.ingest.scan.partial", lambda *_: breaks)
     found = scan(str(tmp_path), tmp_path)
     assert [isinstance(f, Instance) for f in found] == [n != 3 for n in range(6)]
-    assert found[3].reason == "reader_died" and found[3].id == "3.dcm"
+    assert found[3].reason == "quarantined_reader_died" and found[3].id == "3.dcm"
 
 
 def _breaks_on(name, job):

@@ -184,7 +184,15 @@ def test_xray_takes_one_frontal_then_one_lateral():
 
 @pytest.mark.parametrize(
     "kernel, lung",
-    [("B60f", True), ("Bl57d/3", True), ("LUNG", True), ("L", True), ("FC51", True), ("YB", True)]
+    [
+        ("B60f", True),
+        ("I70f/3", True),
+        ("Bl57d/3", True),
+        ("LUNG", True),
+        ("L", True),
+        ("FC51", True),
+        ("YB", True),
+    ]
     + [("B30f", False), ("STANDARD", False), ("FC17", False), ("D40s", False), ("", None)],
 )
 def test_lung_kernels_by_name(kernel, lung):
