@@ -15,7 +15,10 @@ _DIGITS = str.maketrans(_DIGIT_WORDS, "00123456789123456789100" + "2")
 _INVISIBLE = r"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\u0300-\u036f"
 _GAPS = re.compile(rf"[\s{_INVISIBLE}·•・‧^*＊_]+")
 _NO_LETTER_OR_DIGIT = re.compile(rf"[^a-z0-9{CHINESE}]+")
-_CHINESE_NUMBER = re.compile(rf"[{_DIGIT_WORDS}0-9][{_DIGIT_WORDS}0-9\s\-.—–]{{5,}}[{_DIGIT_WORDS}0-9]")
+# 二〇二〇年 after a number is a year.
+_CHINESE_NUMBER = re.compile(
+    rf"[{_DIGIT_WORDS}0-9][{_DIGIT_WORDS}0-9\s\-.—–]{{5,}}[{_DIGIT_WORDS}0-9](?![{_DIGIT_WORDS}0-9\s]*年)"
+)
 
 
 def _fold_character(c: str) -> str:

@@ -13,7 +13,7 @@ _INVISIBLE = r"\u200b-\u200f\u2060\ufeff"
 _S = rf"[\s.·•{_DASHES}{_INVISIBLE}]{{0,3}}"
 _ANY = r"[^0-9a-z\u3400-\u9fff\n]{0,3}"
 _ID_18 = re.compile(rf"(?<!\d)[1-9](?:{_ANY}\d){{16}}{_ANY}[\dx](?!\d)")
-_ID_15 = re.compile(rf"(?<!\d)[1-6](?:[\s{_DASHES}]{{0,2}}\d){{14}}(?!\d|\.\d|-\d)")
+_ID_15 = re.compile(rf"(?<!\d)[1-6]\d{{5}}[\s{_DASHES}]?\d{{6}}[\s{_DASHES}]?\d{{3}}(?!\d|\.\d|-\d)")
 _MOBILE = re.compile(rf"(?<!\d)(?:\(?(?:\+|00)?86\)?{_S}|0)?1{_S}[3-9](?:{_S}\d){{9}}(?!\d|\.\d)")
 _MOBILE_IN_PARTS = re.compile(r"(?<!\d)1[3-9]\d([^\w\n]{1,3})\d{4}\1\d{4}(?!\d|\.\d)")
 _LANDLINE = re.compile(
@@ -21,6 +21,7 @@ _LANDLINE = re.compile(
     r"(?:\s?[-—转]\s?\d{1,5})?(?!\d)|(?<![\d.])[48]00[\s\-]?\d{3,4}[\s\-]?\d{3,4}(?!\d)"
 )
 _BANK = re.compile(rf"(?<![\d.])[3-6](?:[\s·•.{_DASHES}{_INVISIBLE}]{{0,2}}\d){{14,18}}(?![\d.])")
+_BANK_BY_DIGITS = re.compile(r"(?<![\d.])[3-6]([\s\-·.—–])\d(?:\1\d){13,17}(?!\1?\d)")
 _DECIMALS = re.compile(r"\d\.\d(?!\d).*\d\.\d(?!\d)|\d[\s,]+\d{1,3}\.\d")
 _BETWEEN = re.compile(r"[^0-9a-z]+")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -100,6 +101,7 @@ def _any(text: str) -> bool:
 _CHECKED: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("id_number", _ID_18, _card_18),
     ("id_number", _ID_15, _card_15),
+    ("number", _BANK_BY_DIGITS, _any),
     ("phone", _MOBILE, _no_decimals),
     ("phone", _MOBILE_IN_PARTS, _any),
     ("phone", _LANDLINE, _no_decimals),
