@@ -8,6 +8,7 @@ from torch import Tensor
 
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.train.batch import Batch
+from p2med.train.objectives._vocabulary import cross_entropy
 
 
 @dataclass
@@ -38,8 +39,8 @@ def next_token_loss(
     """
     states = model.hidden(batch.input_ids, batch.attention_mask, seen.tokens if seen else None)
     where = wanted[:, 1:]
-    logits = model.get_output_embeddings()(states[:, :-1][where])
-    return F.cross_entropy(logits.float(), batch.input_ids[:, 1:][where], reduction="sum") / total
+    head = model.get_output_embeddings().weight
+    return cross_entropy(states[:, :-1][where], head, batch.input_ids[:, 1:][where]) / total
 
 
 def report_words_loss(model: P2MedForConditionalGeneration, batch: Batch, seen: Seen | None) -> Tensor:

@@ -20,6 +20,7 @@ from p2med.model import packed
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.train.batch import Batch
 from p2med.train.objectives import sft
+from p2med.train.objectives._vocabulary import cross_entropy
 
 LINES_AT_MOST = 0.8
 """Each conversation draws its own share of prompt lines to leave out, between 0 and this."""
@@ -111,7 +112,7 @@ def parts_loss(model: P2MedForConditionalGeneration, batch: Batch, parts: Part, 
     """Weighted cross-entropy of what is learned of the parts."""
     states = F.dropout(states, DROPOUT)[:, :-1]
     where = parts.weight[:, 1:] > 0
-    logits = model.get_output_embeddings()(states[where])
-    each = F.cross_entropy(logits.float(), parts.ids[:, 1:][where], reduction="none")
+    head = model.get_output_embeddings().weight
+    total = cross_entropy(states[where], head, parts.ids[:, 1:][where], parts.weight[:, 1:][where])
     # Divided by a constant of the step, hidden sections too, so that micro-batches add up.
-    return (each * parts.weight[:, 1:][where]).sum() / batch.step_learned
+    return total / batch.step_learned
