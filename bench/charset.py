@@ -16,10 +16,10 @@ from header_maker import PATIENT_NAME, child, foreign_headers, headers_of
 
 from p2med.deid.pseudonym import PUBLIC_KEY, Pseudonyms
 from p2med.errors import DataError
+from p2med.imaging.charset import repair
 from p2med.imaging.header import parse
-from p2med.ingest.charset import repair
+from p2med.imaging.identity import canonical_name
 from p2med.ingest.header import read_instance
-from p2med.ingest.identity import canonical_name
 
 
 def judge(made) -> tuple[str, str, str]:

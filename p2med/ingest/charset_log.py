@@ -7,7 +7,7 @@ Holds no value of any element; `read_as` is empty when the values were left out.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from p2med.ingest.charset import Finding
+from p2med.imaging.charset import Finding
 from p2med.ingest.header import Instance
 from p2med.schema.base import Frozen
 

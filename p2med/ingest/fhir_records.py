@@ -11,11 +11,11 @@ from datetime import date
 from typing import Any
 
 from p2med.errors import DataError
+from p2med.imaging.identity import canonical_id
 from p2med.ingest.dates import read_date
 from p2med.ingest.fhir_bundle import Bundles
 from p2med.ingest.fhir_sections import composition_sections, report_sections
 from p2med.ingest.fhir_values import Resource, identities, items, text_at, words_of
-from p2med.ingest.identity import canonical_id
 from p2med.ingest.link import TextRow
 from p2med.ingest.records import Person, Tables
 from p2med.schema.case import Sex

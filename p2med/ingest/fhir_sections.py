@@ -5,9 +5,9 @@ import binascii
 from collections.abc import Iterator
 
 from p2med.errors import DataError
+from p2med.imaging.identity import CHINESE
 from p2med.ingest.fhir_bundle import Bundles
 from p2med.ingest.fhir_values import Resource, items, plain_text, text_at, words_of
-from p2med.ingest.identity import CHINESE
 from p2med.ingest.sections import section_of_heading, split
 from p2med.schema.terms import RecordKind, Section
 

@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
 from p2med.errors import DataError
+from p2med.imaging.charset import Finding, repair
 from p2med.imaging.header import Header, Source, integer, multiple, parse, technical
-from p2med.ingest.charset import Finding, repair
+from p2med.imaging.identity import CHINESE, DOTS, canonical_id, canonical_name
 from p2med.ingest.dates import read_age, read_date
-from p2med.ingest.identity import CHINESE, DOTS, canonical_id, canonical_name
 from p2med.schema.case import Sex
 
 IDS = {

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import field_validator, model_validator
 
 from p2med.errors import DataError
+from p2med.imaging.identity import canonical_id
 from p2med.ingest.dates import read_date
 from p2med.ingest.emr import Row, read_table
-from p2med.ingest.identity import canonical_id
 from p2med.ingest.link import TextRow
 from p2med.ingest.sections import split
 from p2med.schema.base import Frozen

@@ -21,10 +21,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from p2med.errors import DataError
+from p2med.imaging.charset import repair
 from p2med.imaging.header import parse
-from p2med.ingest.charset import repair
+from p2med.imaging.identity import canonical_id, canonical_name
 from p2med.ingest.header import read_instance
-from p2med.ingest.identity import canonical_id, canonical_name
 
 
 def said(content: bytes, *tags):

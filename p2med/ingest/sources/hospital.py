@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from p2med.errors import RecipeError
+from p2med.imaging.identity import canonical_id
 from p2med.ingest.emr import decode
-from p2med.ingest.identity import canonical_id
 from p2med.ingest.join import JoinOptions, joined
 from p2med.ingest.records import Reader, TableOptions, read_tables, reader
 from p2med.ingest.scan import scan
