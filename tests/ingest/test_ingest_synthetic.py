@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from p2med.imaging.dicom import read_series
+from p2med.ingest.propose import as_yaml, propose
+from p2med.ingest.records import TableOptions
 from p2med.ingest.run import run
 from p2med.recipe import read_recipe
 from p2med.schema.identified import IdentifiedCase
@@ -106,6 +109,14 @@ def test_ct_series_are_in_hounsfield_units_and_in_order(root, cases):
         assert pixels.spacing_mm[0] == pytest.approx(5.0)
         read += 1
     assert read >= 1
+
+
+def test_map_proposes_the_tables_of_the_demos_recipe(root):
+    (source,) = read_recipe(DEMO).ingest.sources
+    written = [TableOptions.model_validate(t) for t in source.tables]
+    tables = yaml.safe_load(as_yaml(propose(str(root / "0_synth" / "exports"))))["tables"]
+    proposed = [TableOptions.model_validate(t) for t in tables]
+    assert sorted(proposed, key=lambda t: t.file) == sorted(written, key=lambda t: t.file)
 
 
 def test_a_killed_ingest_ends_byte_identical(root, manifest, tmp_path):
