@@ -92,13 +92,9 @@ def _text_lines(strokes: Strokes) -> Iterator[Box]:
     parts = [x.box for x in lines if x.score >= PART_SCORE]
     for line in lines:
         if line.score >= TEXT_SCORE:
-            box = _grown(line.box, parts, strokes.mask)
-            if (
-                not _is_marker(line.box, strokes.mask)
-                or box != line.box
-                and not _is_marker(box, strokes.mask)
-            ):
-                yield box
+            box = _joined_with_all(line.box, parts)
+            if not _is_marker(box, strokes.mask):
+                yield _grown(box, strokes.mask)
 
 
 def _lines(strokes: Strokes) -> Iterator[_Line]:
@@ -129,7 +125,9 @@ def _lines(strokes: Strokes) -> Iterator[_Line]:
 def _line(strokes: Strokes, rows: slice, columns: slice, density: float) -> _Line | None:
     """Its tight box, and how much it looks like text: edges in both directions, contrast, one grey."""
     mask = strokes.mask[rows, columns]
-    high, wide = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    # Specks of noise do not make a line longer.
+    solid = mask & (ndimage.uniform_filter(mask.astype(np.float32), 3, mode="constant") > 2.5 / 9)
+    high, wide = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if not len(high):
         return None
     grey = strokes.grey[rows, columns]
@@ -146,13 +144,18 @@ def _line(strokes: Strokes, rows: slice, columns: slice, density: float) -> _Lin
 # ---------------------------------------------------------------- boxes
 
 
-def _grown(box: Box, others: list[Box], mask: np.ndarray) -> Box:
-    """The whole line of which this is a part: what stands beside it at its height, and loose strokes."""
+def _joined_with_all(box: Box, parts: list[Box]) -> Box:
+    """The whole line of which this is a part: what stands beside it at its height."""
     before = None
     while box != before:
         before = box
-        for other in others:
-            box = _joined(box, other)
+        for part in parts:
+            box = _joined(box, part)
+    return box
+
+
+def _grown(box: Box, mask: np.ndarray) -> Box:
+    """With the loose strokes at both ends: a hyphen, a comma, the rest of a date."""
     top, bottom, left, right = box
     columns, height = mask[top:bottom].any(0), bottom - top
     return top, bottom, left - _reach(columns[:left][::-1], height), right + _reach(columns[right:], height)

@@ -13,7 +13,7 @@ BLOCK_PX = 32
 CELL_PX = 4
 HEIGHTS_CELLS = (2, 3, 4, 6)
 """Heights of a line that are looked for at each size of the picture."""
-LEAST_CONTRAST, TIMES_NOISE, LEAST_STEP = 12, 6.0, 8
+LEAST_CONTRAST, TIMES_NOISE, LEAST_STEP = 12, 4.0, 8
 """In grey levels of 256; a stroke's edge is a step from one pixel to the next, a rib's is not."""
 
 

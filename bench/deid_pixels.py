@@ -1,0 +1,183 @@
+"""Burned-in strings on real films, phantoms and CT slices: found or not, lungs altered or not, how long.
+
+    python bench/deid_pixels.py --strings 2000 --slices 400 --font A.ttf --font B.ttc
+
+Fonts must have Chinese characters. P2MED_DATA names the shared data. Prints the figures of deid_pixels.md.
+"""
+
+import argparse
+import random
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pydicom
+from PIL import Image, ImageDraw, ImageFont
+
+from p2med.deid.burned_in import find_text
+from p2med.deid.dicom_pixels import blot
+from p2med.files import data_folder
+
+SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗", "子涵梓轩诺浩然欣怡宇泽雨桐思远诗琪俊杰晨曦"
+PINYIN = ("ZHANG ZIHAN", "WANG YUXUAN", "LI HAORAN", "LIU XINYI", "CHEN SHIQI", "YANG SI")
+Picture = tuple[str, np.ndarray]
+
+
+def string(r: random.Random) -> str:
+    name = r.choice(SURNAMES) + "".join(r.sample(GIVEN, r.choice((1, 2))))
+    day = (r.randrange(2015, 2024), r.randrange(1, 13), r.randrange(1, 29))
+    return r.choice(
+        (
+            name,
+            f"姓名:{name}",
+            f"{name} 男 {r.randrange(1, 14)}岁",
+            "市儿童医院",
+            r.choice(PINYIN),
+            f"ID {r.randrange(10**7, 10**8)}",
+            "{}-{:02d}-{:02d}".format(*day),
+            "{}{:02d}{:02d}".format(*day),
+        )
+    )
+
+
+def films(r: random.Random) -> Iterator[Picture]:
+    """Real films of 1,024 and 512 px, pediatric ones scaled up with noise, small ones as they are."""
+    data = data_folder()
+    with zipfile.ZipFile(data / "cxr_dicom_rsna/dicom.zip") as z:
+        for n in sorted(z.namelist()):
+            if n.endswith(".dcm"):
+                yield "rsna 1024", pydicom.dcmread(BytesIO(z.read(n))).pixel_array
+    for kind, path, step in (
+        ("openi 512", "openi_reports/sample_images.zip", 1),
+        ("covid 448", "cxr_timeseries_covid/images.zip", 6),
+        ("pediatric 1024", "kermany_pediatric_cxr_224/train_images.zip", 60),
+    ):
+        with zipfile.ZipFile(data / path) as z:
+            for n in sorted(n for n in z.namelist() if n.lower().endswith(("png", "jpg", "jpeg")))[::step]:
+                picture = Image.open(BytesIO(z.read(n))).convert("L")
+                if kind == "pediatric 1024":
+                    big = np.asarray(picture.resize((1024, 1024), Image.Resampling.BICUBIC), np.float32)
+                    noise = np.random.default_rng(r.randrange(2**31)).normal(0, 3, big.shape)
+                    yield kind, (big + noise).clip(0, 255).astype(np.uint8)
+                else:
+                    yield kind, np.asarray(picture)
+    for n in range(10):
+        noise = np.random.default_rng(n).normal(0, 4, (1024, 1024))
+        yield "phantom 1024", (np.linspace(20, 200, 1024)[None] + noise).clip(0, 255).astype(np.uint8)
+
+
+def burned(picture: np.ndarray, r: random.Random, fonts: list[str], grey: float) -> tuple | None:
+    """The picture with a string at a random place, and where its strokes are; None when it does not fit."""
+    least = 12
+    size = r.randrange(least, 41 if picture.shape[0] >= 500 else 25)
+    words, font = string(r), ImageFont.truetype(r.choice(fonts), size)
+    layer = Image.new("L", picture.shape[::-1])
+    draw = ImageDraw.Draw(layer)
+    right, bottom = draw.textbbox((0, 0), words, font=font)[2:]
+    if right >= picture.shape[1] or bottom >= picture.shape[0]:
+        return None
+    at = (r.randrange(int(picture.shape[1] - right)), r.randrange(int(picture.shape[0] - bottom)))
+    draw.text(at, words, fill=255, font=font)
+    share = np.asarray(layer, np.float32) / 255
+    return np.rint(picture * (1 - share) + grey * share).astype(picture.dtype), share > 0.5, words, size
+
+
+def readable(picture: np.ndarray, strokes: np.ndarray, grey: float, least: float) -> bool:
+    """A person could read it: it differs from what is behind by more than that varies."""
+    rows, columns = np.flatnonzero(strokes.any(1)), np.flatnonzero(strokes.any(0))
+    behind = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return abs(float(np.median(behind)) - grey) >= max(least, 2.0 * float(behind.std()))
+
+
+def on_films(count: int, r: random.Random, fonts: list[str]) -> None:
+    pictures = list(films(r))
+    kinds = sorted({k for k, _ in pictures})
+    done, kept_back, missed = Counter(), Counter(), Counter()
+    seconds, altered = [], []
+    while sum(done.values()) < count:
+        kind = r.choice(kinds)
+        picture = r.choice([p for k, p in pictures if k == kind])
+        grey = r.choice((0, 255, 255, r.randrange(256)))
+        made = burned(picture, r, fonts, grey)
+        if made is None or not readable(picture, made[1], grey, 30):
+            continue
+        marked, strokes, words, size = made
+        start = time.perf_counter()
+        found = find_text(marked)
+        seconds.append(time.perf_counter() - start)
+        done[kind] += 1
+        kept_back[kind] += found.in_lungs
+        covered = np.zeros(marked.shape, bool)
+        for top, bottom, left, right in found.boxes:
+            covered[top:bottom, left:right] = True
+        if not found.in_lungs:
+            altered.append(lungs_altered(marked, found.boxes))
+            if (covered & strokes).sum() < 0.9 * strokes.sum():
+                missed[kind] += 1
+                print(f"  missed: {words!r}, {size} px, grey {grey}, {kind}")
+    print("strings", dict(done), "kept back", dict(kept_back), "missed", dict(missed))
+    total = sum(done.values())
+    print(f"masked or kept back: {100 * (1 - sum(missed.values()) / total):.2f} % of {total}")
+    print(f"lung pixels altered by masks: mean {np.mean(altered):.4%}, worst film {np.max(altered):.4%}")
+    print(f"seconds a film: mean {np.mean(seconds):.3f}, worst {np.max(seconds):.3f}")
+    clean = Counter(k for k, _ in pictures)
+    marked_clean, back = Counter(), Counter()
+    for kind, picture in pictures:
+        found = find_text(picture)
+        marked_clean[kind] += bool(found.boxes)
+        back[kind] += found.in_lungs
+    print("films as they are", dict(clean), "with a mask", dict(marked_clean), "kept back", dict(back))
+
+
+def lungs_altered(picture: np.ndarray, boxes: tuple) -> float:
+    """Share of the pixels of the middle (rows 15 to 80 %, columns 12 to 88 %) that masks change."""
+    blotted = picture.copy()
+    for box in boxes:
+        blot(blotted, box)
+    h, w = picture.shape
+    middle = (slice(int(0.15 * h), int(0.8 * h)), slice(int(0.12 * w), int(0.88 * w)))
+    return float((blotted[middle] != picture[middle]).mean())
+
+
+def on_slices(count: int, r: random.Random, fonts: list[str]) -> None:
+    slices = []
+    for path in ("chest_ct_covid_ct_md/slices.zip", "chest_ct_covid19_ny_sbu_pairs/slices.zip"):
+        slices += list(_ct(path))
+    slices += list(_ct("chest_ct_lung_pet_ct_dx/series_and_boxes.zip"))
+    false = sum(bool(find_text(s, ct=True).boxes) for s in slices)
+    print(f"{len(slices)} slices as they are: {false} flagged")
+    found, seconds = 0, []
+    for _ in range(count):
+        while True:
+            one = r.choice(slices)
+            grey = r.choice((float(one.max()), float(np.percentile(one, 99.9)), 3000.0))
+            made = burned(one, r, fonts, grey)
+            if made is not None and readable(one, made[1], grey, 300):
+                break
+        start = time.perf_counter()
+        hit = bool(find_text(made[0], ct=True).boxes)
+        seconds.append(time.perf_counter() - start)
+        found += hit
+        if not hit:
+            print(f"  missed on a slice: {made[2]!r}, {made[3]} px, value {grey:.0f}")
+    print(f"slices with a string: {found} of {count} found; {np.mean(seconds):.3f} s a slice")
+
+
+def _ct(path: str) -> Iterator[np.ndarray]:
+    with zipfile.ZipFile(data_folder() / path) as z:
+        for n in sorted(n for n in z.namelist() if n.endswith(".dcm")):
+            yield pydicom.dcmread(BytesIO(z.read(n))).pixel_array.astype(np.int32)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser()
+    options.add_argument("--strings", type=int, default=2000)
+    options.add_argument("--slices", type=int, default=400)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--font", action="append", required=True)
+    given = options.parse_args()
+    on_films(given.strings, random.Random(given.seed), given.font)
+    on_slices(given.slices, random.Random(given.seed), given.font)
