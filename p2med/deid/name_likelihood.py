@@ -13,10 +13,10 @@ from p2med.deid.surnames import SURNAMES
 
 # Log odds that a name begins here, by what stands before it.
 AFTER_LABEL, AFTER_ROLE_AND_GAP, AFTER_ROLE = 0.0, -1.0, -3.0
-_ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.8, -4.0, -5.5, -9.0
+_ALONE, _BEFORE_VERB, _BOUNDED, _ANYWHERE = -1.2, -4.0, -5.5, -9.0
 # 牛眼征, 索条影: the last character of terms.
 _NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽")
-NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症")
+NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症液剂膏散")
 # 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
 _SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
 _MARCHES = ("长征", "远征", "东征", "南征", "国征", "新征", "建征")
@@ -42,7 +42,7 @@ _NO_NAME_BEFORE = re.compile(
 _PERSON = frozenset("员人者师工警士长生手麻主科室院处办")
 _AFTER_PERSON, _BEFORE_STOP = 4.0, 2.5
 _COMPOUND_IS_NO_WORD = 9.0
-_FILLED_IN, _FULL_STOP = 4.0, 2.0
+_FILLED_IN, _FULL_STOP = 4.0, 3.0
 _VERB = 1.0
 _NEXT_LABEL = re.compile(
     "电话|身份证|手机|住址|地址|联系|关系|性别|年龄|日期|时间|工号|职称|科室|病区|职业|单位|微信|床号|住院号"
