@@ -8,6 +8,7 @@ MZ0000123,…,…,2022-10-29,"咳嗽4天
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -25,6 +26,7 @@ DELIMITERS = (",", "\t", ";", "|")
 SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xls", ".jsonl", ".parquet")
 TITLE_LINES = 10
 """Headings may stand below so many lines of title."""
+MAX_UNPACKED = 2 * 1024**3
 WORKBOOKS = (b"PK", b"\xd0\xcf\x11\xe0")
 MOST_LOST = 0.001
 """A CSV with a larger share of unreadable characters is not read at all."""
@@ -224,6 +226,10 @@ def sheets_of(path: Path) -> list[str]:
 
 def _excel_lines(path: Path, sheet: str) -> Iterator[Line]:
     """One sheet, every cell as text."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(m.file_size for m in archive.infolist()) > MAX_UNPACKED:
+                raise DataError("table_unreadable", f"{path} unpacks to more than {MAX_UNPACKED >> 30} GiB")
     try:
         book = fastexcel.read_excel(str(path))
         if sheet and sheet not in book.sheet_names:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2med.errors import DataError, RecipeError
+from p2med.ingest import emr
 from p2med.ingest.dates import read_age, read_date
 from p2med.ingest.emr import read_table
 from p2med.ingest.propose import as_yaml, propose
@@ -100,6 +101,14 @@ def test_text_under_the_name_of_a_workbook_is_read(tmp_path):
     assert [r.values for r in rows] == [{"visit_number": "1", "chief_complaint": "咳嗽"}]
     with pytest.raises(DataError, match="a web page"):
         table(tmp_path, b"<html><table><tr><td>1</td></tr></table>", "t.xls")
+
+
+def test_a_workbook_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    pl.DataFrame({"门诊号": ["1"] * 2000, "主诉": ["咳嗽" * 99] * 2000}).write_excel(tmp_path / "t.xlsx")
+    assert len(read_table(tmp_path / "t.xlsx", COLUMNS)) == 2000
+    monkeypatch.setattr(emr, "MAX_UNPACKED", 10_000)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_table(tmp_path / "t.xlsx", COLUMNS)
 
 
 def test_headings_below_a_title_are_found(tmp_path):
