@@ -58,6 +58,8 @@ def run(
     last: Annotated[str | None, typer.Option("--to", help="stop after this verb")] = None,
 ) -> None:
     """Run every verb of the recipe in order; a verb that is up to date is skipped."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError("torchrun starts `p2med train` alone; run the other verbs without it")
     loaded = _read(recipe, overrides)
     root = runs / loaded.name
     wanted = [v for v in store.VERBS[:-1] if getattr(loaded, v) is not None]

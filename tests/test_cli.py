@@ -123,3 +123,8 @@ def test_a_checkpoint_that_is_none(runs, tmp_path):
         "answer", tmp_path, "--task", "xray_report", "--in", tmp_path / "a.png", "--out", tmp_path / "o"
     )
     refused(done, "checkpoint")
+
+
+def test_torchrun_starts_training_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused(demo(tmp_path), "torchrun starts `p2med train` alone")

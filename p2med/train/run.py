@@ -67,6 +67,7 @@ def run(
         previous = place
     if stage is None and ranks.first():
         write_manifest(config, folder, mix)
+    ranks.leave()
 
 
 def _train_stage(

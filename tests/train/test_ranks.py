@@ -135,7 +135,6 @@ def train_in_rank(rank: int, count: int, root: Path, port: int) -> None:
     }  # fmt: skip
     torch.set_num_threads(1)
     run(STAGE, tiny_section(), SPEC, root)
-    ranks.leave()
 
 
 def test_the_verb_on_two_ranks_learns_what_one_process_learns(tmp_path):
