@@ -226,17 +226,17 @@ def sheets_of(path: Path) -> list[str]:
 
 def _excel_lines(path: Path, sheet: str) -> Iterator[Line]:
     """One sheet, every cell as text."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if sum(m.file_size for m in archive.infolist()) > MAX_UNPACKED:
-                raise DataError("table_unreadable", f"{path} unpacks to more than {MAX_UNPACKED >> 30} GiB")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(m.file_size for m in archive.infolist()) > MAX_UNPACKED:
+                    raise DataError("table_unreadable", f"{path} unpacks to more than {MAX_UNPACKED} bytes")
         book = fastexcel.read_excel(str(path))
         if sheet and sheet not in book.sheet_names:
             shown = ", ".join(book.sheet_names)[:400]
             raise RecipeError(f"{path} has no sheet {sheet}; its sheets are: {shown}")
         table = book.load_sheet(sheet or 0, header_row=None, dtypes="string").to_arrow()
-    except RecipeError:
+    except (DataError, RecipeError):
         raise
     except Exception as error:  # calamine's errors, and pyo3's, have no common base
         raise DataError("table_unreadable", f"{path}: {type(error).__name__}; export it again") from None
