@@ -27,11 +27,11 @@ J = TypeVar("J")
 R = TypeVar("R")
 WARM = ["p2med.imaging.dicom", "p2med.imaging.picture"]
 """Imported once, by the process that every child is forked from."""
-AHEAD = 8
-"""Jobs that a child holds: while answers travel, it reads the next."""
+AHEAD = 32
+"""Jobs that a child holds: while answers travel and the parent waits for its turn, it reads the next."""
 START_SECONDS = 120.0
 """A busy machine may take long to start a child; its jobs' seconds begin afterwards."""
-SHORT = 8192
+SHORT = 2048
 """Bytes of a job that is sent to a child which is still at work; AHEAD of them fit into a socket."""
 FAR = 32
 """Results for each child that may wait for an earlier one."""
@@ -96,10 +96,7 @@ class Guard(Generic[J, R]):
 
     def map(self, jobs: Iterable[J]) -> Iterator[R | DataError]:
         """The results in the order of the jobs; a refusal is yielded, not raised."""
-        source = (
-            _Job(n, ForkingPickler.dumps(job).tobytes(), max(1, self._weight(job)))
-            for n, job in enumerate(jobs)
-        )
+        source = (self._packed(n, job) for n, job in enumerate(jobs))
         done: dict[int, R | DataError] = {}
         following, job = 0, next(source, None)
         try:
@@ -124,6 +121,10 @@ class Guard(Generic[J, R]):
             self._again.clear()
             if any(c.jobs for c in self._children):  # the caller left early, or the work is not to be trusted
                 self.close()
+
+    def _packed(self, number: int, job: J) -> _Job:
+        weight = max(1, self._weight(job))
+        return _Job(number, ForkingPickler.dumps((job, weight)).tobytes(), weight)
 
     def _give(self, job: _Job) -> bool:
         """Hand a job to a child that has room; a second try has a fresh child to itself."""
@@ -214,7 +215,6 @@ class _Child:
         if len(self.jobs) == 1:
             self.start_clock()
         try:
-            self.connection.send(job.weight)
             self.connection.send_bytes(job.payload)
         except OSError:  # it died; its answer will say so
             pass

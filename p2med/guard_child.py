@@ -27,7 +27,7 @@ _PLAIN = {
 
 
 _found: dict[tuple[str, str], Any] = {}
-PATIENCE_SECONDS = 0.02
+PATIENCE_SECONDS = 0.005
 """Answers of quick jobs travel together, but none waits longer than this."""
 READY = b"ready"
 LONGEST_HEAD = 64 * 1024**2
@@ -65,7 +65,7 @@ def serve(connection: Connection, work: Callable[[Any], Any], limits: Limits) ->
             _send(connection, answers)
             answers.clear()
         try:
-            weight, job = connection.recv(), connection.recv()
+            job, weight = connection.recv()
         except (EOFError, OSError):
             return
         began = began if answers else time.monotonic()

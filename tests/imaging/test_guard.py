@@ -112,6 +112,15 @@ def test_long_jobs_with_long_answers_do_not_wait_for_each_other():
         assert [a.tobytes() for a in guard.map(jobs)] == jobs
 
 
+def swell(job):
+    return np.full(3_000_000, len(job) % 256, np.uint8)
+
+
+def test_many_jobs_with_long_answers_do_not_wait_for_each_other():
+    with Guard(swell, 1) as guard:
+        assert [int(a[-1]) for a in guard.map([b"x" * 1980] * 80)] == [1980 % 256] * 80
+
+
 def test_a_caller_who_leaves_early_spoils_nothing():
     with Guard(work, 2) as guard:
         for result in guard.map(range(1000)):
