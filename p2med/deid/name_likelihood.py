@@ -135,6 +135,9 @@ def is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | None
         _SMALL_GIVEN.issuperset(given) or given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)
     ):
         return True
+    if given[-1] in "于因自在至到从" and folded[stop : stop + 1].isdecimal():
+        # 李明于3天前.
+        return True
     title = TITLE.match(folded, stop - 1) if len(given) > 1 else None
     if title and len(title[0]) > 1:
         # 周磊代诉 is 周磊 and 代诉.
