@@ -1,9 +1,7 @@
 """What a certificate says: figures, what was not tested, versions and hashes; no value of anybody."""
 
-import hmac
 import platform
 from collections import Counter
-from hashlib import sha256
 from importlib.metadata import version
 
 from p2med import __version__
@@ -13,6 +11,7 @@ from p2med.certify.linkage import Linkage
 from p2med.certify.plan import Plan
 from p2med.certify.residual import ResidualScan
 from p2med.certify.search import SPELLINGS
+from p2med.deid.pseudonym import Pseudonyms
 from p2med.schema.base import Frozen
 
 PLACES = {"text": "文本", "table": "表格栏目", "header": "DICOM 头", "pixels": "图像像素"}
@@ -125,8 +124,8 @@ class Certificate(Frozen):
 
 
 def key_id(key: bytes) -> str:
-    """A name of the key from which the key cannot be got."""
-    return hmac.new(key, b"p2med: name of a key", sha256).hexdigest()[:16]
+    """A name of the key from which the key cannot be got; `deid folder` writes the same into its report."""
+    return Pseudonyms(key).digest("key", "id").hex()[:16]
 
 
 def versions() -> dict[str, str]:

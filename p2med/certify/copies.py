@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from p2med.certify.films import Strokes, burn
-from p2med.certify.headers import Together, encoded, parse, plant_header
+from p2med.certify.headers import Together, encoded, parse, place, plant_header
 from p2med.certify.plan import Own, Plan, patient_of
 from p2med.files import resolve, write_bytes
 from p2med.imaging.source import read_bytes, split_pointer
@@ -147,12 +147,11 @@ def _write_images(plan: Plan, source: Path, root: Path, not_copied: dict[str, in
         if series.format != "dicom":
             not_copied["pictures_are_not_planted"] = not_copied.get("pictures_are_not_planted", 0) + 1
             continue
-        for place, pointer in enumerate(series.files[:FILES_A_SERIES]):
-            draws = number % TEXT_EVERY == 0 and place == 0
+        pointers = _neighbours([_real(pointer, source) for pointer in series.files])
+        for nth, pointer in enumerate(pointers):
+            draws = number % TEXT_EVERY == 0 and nth == 0
             try:
-                file, content = _planted(
-                    plan, own, study_uid, _real(pointer, source), together, draws, len(files)
-                )
+                file, content = _planted(plan, own, study_uid, pointer, together, draws, len(files))
             except Exception as error:  # whatever the file holds that a copy of it cannot be written of
                 reason = f"not_planted_{type(error).__name__}"
                 not_copied[reason] = not_copied.get(reason, 0) + 1
@@ -160,6 +159,13 @@ def _write_images(plan: Plan, source: Path, root: Path, not_copied: dict[str, in
             write_bytes(root / "planted" / "pacs" / file.name, content)
             files.append(file)
     return files
+
+
+def _neighbours(pointers: Sequence[str]) -> list[str]:
+    """At most FILES_A_SERIES files that lie side by side: a series with gaps would be refused."""
+    if len(pointers) <= FILES_A_SERIES:
+        return list(pointers)
+    return sorted(pointers, key=lambda p: place(read_bytes(p)))[:FILES_A_SERIES]
 
 
 def _planted(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 
+import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
@@ -36,6 +37,17 @@ def parse(blob: bytes) -> FileDataset:
     dataset = dcmread(BytesIO(blob), force=True)
     dataset.decode()
     return dataset
+
+
+def place(blob: bytes) -> float:
+    """Where a slice lies along the normal of its plane, mm; 0 for an image without a place."""
+    tags = ["ImagePositionPatient", "ImageOrientationPatient"]
+    dataset = dcmread(BytesIO(blob), force=True, stop_before_pixels=True, specific_tags=tags)
+    at, plane = dataset.get(tags[0]), dataset.get(tags[1])
+    if not at or not plane or len(at) != 3 or len(plane) != 6:
+        return 0.0
+    normal = np.cross([float(v) for v in plane[:3]], [float(v) for v in plane[3:]])
+    return float(normal @ np.array([float(v) for v in at]))
 
 
 @dataclass

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from p2med.certify.copies import Copy
 from p2med.certify.films import readable
-from p2med.certify.plan import OLD_YEARS, Plan, Sentence
+from p2med.certify.plan import Plan, Sentence
 from p2med.certify.search import Found, search, squeeze
-from p2med.certify.sentences import date_spellings, find_sentences
+from p2med.certify.sentences import find_sentences
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.files import read_volume, resolve
 from p2med.schema.case import Case, Record, Series
@@ -183,16 +183,14 @@ def values_searched(plan: Plan) -> list[int]:
 
 
 def _judge_bytes(plan: Plan, root: Path, done: Measured) -> None:
-    """Every byte of the output, for every value that is searched for as a whole, and for old dates."""
-    values = {n: plan.canaries[n].value for n in values_searched(plan)}
-    for number, canary in enumerate(plan.canaries):
-        if canary.day is not None and canary.day.year <= OLD_YEARS[1]:
-            values |= {-1 - number * 10 - n: v for n, v in enumerate(date_spellings(canary.day))}
+    """Every byte of the output, for every value that is searched for as a whole."""
+    for number in range(len(plan.canaries)):
         done.outcome.setdefault(number, "removed")
-    done.found = search(resolve("run:2_deid", root), values)
-    hit = {number if number >= 0 else (-1 - number) // 10 for number in done.found.files}
+    done.found = search(
+        resolve("run:2_deid", root), {n: plan.canaries[n].value for n in values_searched(plan)}
+    )
     told = {plan.canaries[n].value for n, o in done.outcome.items() if o == "leaked"}
-    for number in sorted(hit):
+    for number in sorted(done.found.files):
         canary = plan.canaries[number]
         if done.outcome[number] != "leaked" and canary.value not in told:
             done.outcome[number] = "leaked"

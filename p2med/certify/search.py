@@ -50,6 +50,22 @@ def spellings(value: str) -> set[str]:
     return {f for f in forms if f}
 
 
+_HEXADECIMAL = "0123456789abcdef"
+CHANCE, LONGEST_RUN = 10, 64
+
+
+def by_chance(text: str, start: int, stop: int) -> bool:
+    """True when digits stand inside a much longer run of hexadecimal ones: a pseudonym, UID or digest."""
+    if any(c not in _HEXADECIMAL for c in text[start:stop]):
+        return False
+    before, after = start, stop
+    while before > 0 and text[before - 1] in _HEXADECIMAL:
+        before -= 1
+    while after < len(text) and text[after] in _HEXADECIMAL:
+        after += 1
+    return after - before >= stop - start + CHANCE
+
+
 class ByteSearch:
     """Many byte strings at once: a table of their first four bytes, then the whole string."""
 
@@ -82,7 +98,10 @@ class ByteSearch:
         for at in near[self.keys[place] == keys[near]]:
             for string, number in self.strings.get(bytes(view[at : at + 4]), ()):
                 if number not in found and view[at : at + len(string)] == string:
-                    found.add(number)
+                    around = bytes(view[max(0, at - LONGEST_RUN) : at + len(string) + LONGEST_RUN])
+                    start = min(at, LONGEST_RUN)
+                    if not by_chance(around.decode("latin-1"), start, start + len(string)):
+                        found.add(number)
 
 
 def _hash(keys: np.ndarray) -> np.ndarray:
@@ -105,7 +124,7 @@ class TextSearch:
         found = set()
         for at in range(len(text) - 2):
             for form, number in self.by_start.get(text[at : at + 3], ()):
-                if text.startswith(form, at):
+                if text.startswith(form, at) and not by_chance(text, at, at + len(form)):
                     found.add(number)
         return found
 

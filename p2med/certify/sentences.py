@@ -124,8 +124,3 @@ _DATES = (*_FULL_DATES, "{0.month}月{0.day}日")
 def written(day: date, random: random.Random, full: bool) -> str:
     """A day as people write it; `full`: with its year."""
     return random.choice(_FULL_DATES if full else _DATES).format(day)
-
-
-def date_spellings(day: date) -> list[str]:
-    """Every form with a year."""
-    return [form.format(day) for form in _FULL_DATES]

@@ -48,6 +48,14 @@ def test_a_short_name_is_not_searched_for_and_others_are_not_found():
     assert TextSearch(VALUES).find("张霁，欧阳先生，13812345679") == set()
 
 
+def test_digits_inside_a_pseudonym_are_chance_and_beside_words_are_not():
+    number = {0: "40512387"}
+    for text in ("2.25.129663274051238767417728859202826", "p030b0473240512387a9337617c0ffee0"):
+        assert TextSearch(number).find(text) == ByteSearch(number).find(text.encode()) == set()
+    for text in ("MRN40512387", "床3 40512387，", "2023-11-08 40512387", "id40512387ab"):
+        assert TextSearch(number).find(text) == ByteSearch(number).find(text.encode()) == {0}
+
+
 @given(st.text(string.ascii_letters + "欧阳霁珩一二。 -", max_size=40))
 def test_text_search_is_containment(text):
     plain = {0: "欧阳霁珩"}
