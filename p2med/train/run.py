@@ -177,5 +177,7 @@ def _fresh(config: TrainConfig, section: ModelSection, image: ImageSpec, mix: Pa
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / STAGES).exists():
+    # A kill may have caught the very first file under its temporary name.
+    ours = (STAGES, STAGES + store.TEMPORARY_SUFFIX)
+    if folder.exists() and any(folder.iterdir()) and not any((folder / n).exists() for n in ours):
         raise ModelError(f"{folder} holds files that p2med did not write; move them or choose another --runs")

@@ -254,6 +254,15 @@ def test_a_part_that_the_model_lacks_is_refused(mixed):
         run(two_stages(), section, SPEC, mixed[0])
 
 
+def test_a_kill_during_the_very_first_write_is_not_someone_elses_folder(mixed):
+    root, _ = mixed
+    first = root / "5_train" / ("stages.json" + store.TEMPORARY_SUFFIX)
+    first.parent.mkdir()
+    first.write_text('["ba')
+    run(two_stages(), tiny_section(), SPEC, root)
+    assert (root / "5_train" / "manifest.json").exists() and not first.exists()
+
+
 def test_a_folder_of_someone_else_is_not_touched(mixed):
     root, _ = mixed
     (root / "5_train").mkdir()
