@@ -25,7 +25,7 @@ from p2med.deid.words import words
 # Cities whose names are everyday words only count with 市 or another part of an address.
 _BARE = sorted(set(words("city")) - set(words("city_that_is_a_word")), key=len, reverse=True)
 _CN = r"\u3400-\u9fff"
-_LONGEST_NAME = 20
+_LONGEST_NAME, _LONGEST_ADDRESS = 20, 80
 _INSIDE = re.compile(rf"[{_CN}\da-z()·&]")
 _REGION = re.compile("|".join(sorted({*words("province"), *words("city")}, key=len, reverse=True)))
 _BARE_CITY = re.compile("|".join(_BARE))
@@ -134,12 +134,15 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         if end > found.end() or named:
             at = max(end, found.end())
             yield found.start(), at, "address"
+    at = 0
     for found in ROAD.finditer(folded):
+        if found.end() <= at:
+            continue
         suffix = max(found.start(name) for name in ("suffix", "suffix2", "suffix3"))
         start = _name_start(folded, suffix)
         if start < suffix - 1:
-            end = max(found.end(), _chain_end(folded, found.end()), _chain_end(folded, start))
-            yield start, end, "address"
+            at = max(found.end(), _chain_end(folded, found.end()), _chain_end(folded, start))
+            yield start, at, "address"
     for found in _HOUSE.finditer(folded):
         start = _name_start(folded, found.start())
         if found.start() - start >= 2:
@@ -154,7 +157,7 @@ def _chain_end(folded: str, start: int, announced: bool = False) -> int:
         at = region.end()
         region = _REGION_HERE.match(folded, at)
     while part := _COMPONENT.match(folded, at) or (at > start and _ESTATE.match(folded, at)) or None:
-        if CUT.search(folded, at, part.end()):
+        if CUT.search(folded, at, part.end()) or at - start > _LONGEST_ADDRESS:
             break
         at = part.end()
     last = (_LAST if announced else _VILLAGE).match(folded, at) if at > start else None
