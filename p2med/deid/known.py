@@ -25,6 +25,9 @@ _OF_HIM = re.compile(r"的|患|同学|小朋友|之[子女]|妈妈|爸爸|家长
 _SHORTEST_LATIN = 4
 _MOST_WORDS = 4
 _SHORTEST_NUMBER, _SHORTEST_ANYWHERE = 4, 6
+_WORD = "given name that is also a word"
+"""小红, 晨光: counts beside a cue alone, before it or, kin, after it."""
+_KIN = re.compile("[的之]?(?:爸|妈|父|母|爷|奶|外公|外婆|姥|家长|家属|哥|姐|弟|妹|叔|姑|姨|舅)")
 # A given name whose characters follow each other so often in texts is a word.
 _A_WORD = -4.0
 _TRADITIONAL = str.maketrans(
@@ -71,6 +74,9 @@ class Known:
         for name in names:
             written, spelled, short = _spellings(name)
             chinese.update((x, "name") for x in written)
+            given = _split(_plain(name))[1]
+            if len(given) == 2:
+                chinese.setdefault(given, _WORD)
             latin.update(spelled)
             initials.update(short)
         for kind, values in (("number", ids), ("phone", phones)):
@@ -98,7 +104,10 @@ def known_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, int
             at = simple.find(value)
             while at >= 0:
                 start, end = view.span(at, at + len(value))
-                if value not in CLINICAL_WORDS or _after_cue(folded, start):
+                if kind == _WORD:
+                    if _after_cue(folded, start) or _KIN.match(folded, end):
+                        yield start, end, "name"
+                elif value not in CLINICAL_WORDS or _after_cue(folded, start):
                     yield start, end, kind
                 at = simple.find(value, at + 1)
     if known.numbers:

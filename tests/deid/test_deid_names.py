@@ -103,6 +103,12 @@ def test_a_name_that_is_a_word_goes_where_a_role_says_so():
     assert replaced("患儿安静于3天前起病", KNOWN) == ["安静"]
 
 
+def test_a_given_name_that_is_a_word_goes_beside_kin_alone():
+    known = Known.of(names=("陈小红",))
+    assert replaced("小红妈妈诉：昨晚又烧，晨起小红点消退", known) == ["小红"]
+    assert replaced("小红的奶奶代诉", known) == ["小红"]
+
+
 def test_spans_are_offsets_of_the_original_in_any_width():
     text = "①患儿宋　诗　梓℃，ＺＹ０００１２３４。"
     found = {text[s:e] for s, e, _ in known_spans(fold(text), text, KNOWN)}
