@@ -23,9 +23,11 @@ LEAST_EDGES_X, LEAST_EDGES_Y = 1.3, 0.8
 """Edges of strokes that a line of text is long, in its own height: across, and down."""
 TEXT_SCORE = 20.0
 """Of burned-in strings hardly one is below 25, of other places few are above 15 (bench/deid_pixels.md)."""
+TALL, TALL_SCORE = 0.4, 23.0
+"""As a share of the picture's height: anatomy, or text that touches much of it."""
 PART_SCORE = 8.0
 """Beside a line of text this is a part of it."""
-NARROWEST_LINE = 1.4
+NARROWEST_LINE = 1.2
 """Width in heights: R is narrower, two hanzi are 2."""
 LUNGS_TOP, LUNGS_BOTTOM, LUNGS_HALF_WIDTH = 0.12, 0.88, 0.42
 SHOULDERS = (0.25, 0.35)
@@ -91,7 +93,8 @@ def _text_lines(strokes: Strokes) -> Iterator[Box]:
     lines = list(_lines(strokes))
     parts = [x.box for x in lines if x.score >= PART_SCORE]
     for line in lines:
-        if line.score >= TEXT_SCORE:
+        tall = line.box[1] - line.box[0] > TALL * strokes.mask.shape[0]
+        if line.score >= (TALL_SCORE if tall else TEXT_SCORE):
             box = _joined_with_all(line.box, parts)
             if not _is_marker(box, strokes.mask):
                 yield _grown(box, strokes.mask)
