@@ -59,7 +59,7 @@ def _page_number(canvas, document) -> None:
 
 
 def _p(text: str, style: ParagraphStyle = TEXT) -> Paragraph:
-    return Paragraph(escape(text), style)
+    return Paragraph(escape(text).replace("\n", "<br/>"), style)
 
 
 def _table(rows: Sequence[Sequence[str]], widths: Sequence[float], red: Sequence[int] = ()) -> Table:
@@ -108,17 +108,8 @@ def _summary(c: Certificate) -> list[Flowable]:
 
 def _classes(c: Certificate) -> list[Flowable]:
     rows = [
-        [
-            "位置 Place",
-            "类别 Class",
-            "已知 Known",
-            "植入",
-            "未放行",
-            "检索",
-            "泄漏",
-            "召回率 Recall",
-            "95 % 下限",
-        ],
+        "位置\nplace|类别\nclass|已知\nknown|植入\nplanted|未放行\nwithheld|检索\nsearched|泄漏\nleaked|"
+        "召回率\nrecall|95 % 下限\nbound".split("|"),
     ]
     for r in c.classes:
         kind = f"{r.zh} {r.kind.replace('_', ' ')}"
@@ -141,7 +132,7 @@ def _classes(c: Certificate) -> list[Flowable]:
             "record or image did not pass), searched, leaked. Bound: exact (Clopper-Pearson), one-sided.",
             SMALL,
         ),
-        _table(rows, (0.15, 0.24, 0.075, 0.085, 0.09, 0.095, 0.075, 0.095, 0.095), red),
+        _table(rows, (0.155, 0.215, 0.085, 0.09, 0.095, 0.1, 0.08, 0.09, 0.09), red),
         _p(
             f"检索 Searched: {s.files} 个文件 files, {s.bytes:,} 字节 bytes (解压后 decompressed), "
             f"{s.texts} 段文本 texts. {s.spellings}.",
