@@ -3,9 +3,9 @@
     python bench/train.py [--rounds 2] [--samples 32] [--threads 2] [--out bench/train.json]
 
 Same model (LLaMA of 82 M, 55,298 tokens; ViT-S/14-336; perceiver; LoRA rank 8), same conversations, bfloat16
-autocast, 8 conversations a step, in one process, one after the other in every round. Counted are real tokens:
-no padding. Lengths as in stage 2 of the paper: outpatient records of about 330 tokens, inpatient ones of about
-1,800 and films of one or two views. The figures of a run are in bench/train.md.
+autocast, 8 conversations a step, in one process, one after the other in every round. Counted are real tokens,
+no padding. Lengths as in stage 2 of the paper: outpatient records of about 330 tokens, inpatient ones of
+about 1,800 and films of one or two views. Figures: bench/train.md.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from p2med.train.objectives import sft
 SIZE = 336
 BATCH = 8
 PASS = 2
-"""Conversations a forward pass of the Trainer's: with 8 its logits alone take 7 GB, and more for their gradients."""
+"""Conversations a pass of the Trainer's: with 8 its logits alone take 7 GB, and their gradients as much."""
 KINDS = {  # share, median length, spread of its logarithm, share that is learned, views
     "outpatient_record": (0.45, 320, 0.20, 0.30, (0,)),
     "chief_round_record": (0.15, 1650, 0.42, 0.35, (0,)),
@@ -147,7 +147,8 @@ def trainer_seconds(model, examples: list[Example], features, sorted_lengths: bo
     rows = Rows(examples, features)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, per_device_train_batch_size=PASS, gradient_accumulation_steps=BATCH // PASS, num_train_epochs=1, bf16=True, use_cpu=True,
+            output_dir=folder, per_device_train_batch_size=PASS,
+            gradient_accumulation_steps=BATCH // PASS, num_train_epochs=1, bf16=True, use_cpu=True,
             learning_rate=1e-4, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
             remove_unused_columns=False, max_grad_norm=1.0, lr_scheduler_type="cosine",
             train_sampling_strategy="group_by_length" if sorted_lengths else "random",
@@ -198,7 +199,8 @@ def main() -> None:
     tokens = sum(len(e.input_ids) for e in examples)
     model, _ = make_model(tokenizer)
     print(
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(examples)} conversations, {tokens:,} tokens"
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, "
+        f"{len(examples)} conversations, {tokens:,} tokens"
     )
 
     # The same loss first: one step's conversations, float32, padded with all logits against packed with few.
@@ -213,11 +215,13 @@ def main() -> None:
         ours = sft.loss(model, plain).item()
     print(f"loss of one step in float32: Trainer's {theirs:.6f}, ours {ours:.6f}")
 
+    one = torch.ones(1, dtype=torch.int64)
     with torch.no_grad():
         features = {
-            v.path: model.encode(torch.tensor(pixels(v)[None], dtype=torch.float32), torch.ones(1, dtype=torch.int64))[0]
-            for e in examples for v in e.volumes
-        }  # fmt: skip
+            v.path: model.encode(torch.tensor(pixels(v)[None], dtype=torch.float32), one)[0]
+            for e in examples
+            for v in e.volumes
+        }
     speed: dict[str, list[float]] = {
         "trainer": [],
         "trainer, features cached, lengths sorted": [],
