@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -245,6 +246,8 @@ def main() -> None:
         _refuse(
             f"the package {error.name!r} is missing; install p2med with its extras: pip install 'p2med[dev]'"
         )
+    except BrokenProcessPool:
+        _refuse("a worker process was killed, perhaps for lack of memory; the same command continues")
     except OSError as error:
         _refuse(_os_words(error))
     except KeyboardInterrupt:

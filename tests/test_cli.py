@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+
+from p2med import cli
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = [
@@ -128,3 +131,14 @@ def test_a_checkpoint_that_is_none(runs, tmp_path):
 def test_torchrun_starts_training_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused(demo(tmp_path), "torchrun starts `p2med train` alone")
+
+
+def test_a_killed_worker_is_one_line(monkeypatch, capsys):
+    def broken():
+        raise BrokenProcessPool("A process in the process pool was terminated abruptly")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

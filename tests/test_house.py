@@ -12,7 +12,8 @@ from p2med.recipe import read_recipe
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "p2med"
-GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "pool", "guard", "guard_child", "progress"}
+GROUND = {"schema", "errors", "arrow", "files", "store", "plugins", "progress"}
+GROUND |= {"pool", "guard", "guard_child"}
 MAY_IMPORT = {
     "schema": set(),
     "errors": set(),
