@@ -35,8 +35,6 @@ from p2med.train.objectives import sft
 
 SIZE = 336
 BATCH = 8
-PASS = 2
-"""Conversations a pass of the Trainer's: with 8 its logits alone take 7 GB, and their gradients as much."""
 KINDS = {  # share, median length, spread of its logarithm, share that is learned, views
     "outpatient_record": (0.45, 320, 0.20, 0.30, (0,)),
     "chief_round_record": (0.15, 1650, 0.42, 0.35, (0,)),
@@ -66,13 +64,13 @@ def make_model(tokenizer: bytes):
     return model, processor
 
 
-def make_examples(count: int, vocabulary: int, image_id: int) -> list[Example]:
+def make_examples(count: int, vocabulary: int, image_id: int, longest: int) -> list[Example]:
     dice = np.random.default_rng(0)
     examples = []
     for n in range(count):
         kind = dice.choice(list(KINDS), p=[k[0] for k in KINDS.values()])
         _, median, spread, learned, views = KINDS[kind]
-        length = int(min(3900, dice.lognormal(np.log(median), spread)))
+        length = int(min(longest, dice.lognormal(np.log(median), spread)))
         images = int(dice.choice(views))
         ids = dice.integers(10, vocabulary - 10, length).astype(np.int32)
         ids = np.concatenate([np.full(32 * images, image_id, dtype=np.int32), ids])
@@ -143,12 +141,12 @@ class Rows(torch.utils.data.Dataset):
         return batch
 
 
-def trainer_seconds(model, examples: list[Example], features, sorted_lengths: bool) -> float:
+def trainer_seconds(model, examples: list[Example], features, sorted_lengths: bool, each: int) -> float:
     rows = Rows(examples, features)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, per_device_train_batch_size=PASS,
-            gradient_accumulation_steps=BATCH // PASS, num_train_epochs=1, bf16=True, use_cpu=True,
+            output_dir=folder, per_device_train_batch_size=each,
+            gradient_accumulation_steps=BATCH // each, num_train_epochs=1, bf16=True, use_cpu=True,
             learning_rate=1e-4, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
             remove_unused_columns=False, max_grad_norm=1.0, lr_scheduler_type="cosine",
             train_sampling_strategy="group_by_length" if sorted_lengths else "random",
@@ -188,6 +186,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--longest", type=int, default=3900, help="tokens; longer conversations are cut")
+    parser.add_argument(
+        "--each",
+        type=int,
+        default=2,
+        help="conversations a pass of the Trainer's; 8 long ones need over 22 GB",
+    )
     parser.add_argument("--tokenizer", type=Path, required=True, help="Chinese-LLaMA-2's tokenizer.model")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -195,7 +200,7 @@ def main() -> None:
     tokenizer = args.tokenizer.read_bytes()
     vocabulary = len(open_tokenizer(tokenizer))
     image_id = open_tokenizer(tokenizer).convert_tokens_to_ids("<image>")
-    examples = make_examples(args.samples, vocabulary, image_id)
+    examples = make_examples(args.samples, vocabulary, image_id, args.longest)
     tokens = sum(len(e.input_ids) for e in examples)
     model, _ = make_model(tokenizer)
     print(
@@ -230,9 +235,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for n in range(args.rounds):
-            seconds = trainer_seconds(make_model(tokenizer)[0], examples, None, False)
+            seconds = trainer_seconds(make_model(tokenizer)[0], examples, None, False, args.each)
             speed["trainer"].append(tokens / seconds)
-            seconds = trainer_seconds(make_model(tokenizer)[0], examples, features, True)
+            seconds = trainer_seconds(make_model(tokenizer)[0], examples, features, True, args.each)
             speed["trainer, features cached, lengths sorted"].append(tokens / seconds)
             loop = our_loop(make_model(tokenizer)[0], examples, folder / str(n))
             for e in examples:  # every epoch but the first finds them
