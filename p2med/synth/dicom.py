@@ -124,7 +124,8 @@ class Pacs:
                 ds.ContrastBolusAgent = "Iohexol"
             ds.RescaleSlope, ds.RescaleIntercept = (1, -1024) if unsigned else (1, 0)
             ds.RescaleType = "HU"
-            stored = (hu.astype(np.int32) + 1024).astype(np.uint16) if unsigned else hu.astype(np.int16)
+            hu = np.clip(hu, -1024, 3071).astype(np.int16)  # noise below air would wrap to white
+            stored = (hu + 1024).astype(np.uint16) if unsigned else hu
             self._save(e, ds, stored, bits=16)
 
     def _localizer(self, e: Examination, volume: np.ndarray) -> None:

@@ -163,6 +163,17 @@ def test_ct_is_in_hounsfield_units():
     assert ct[4, 32, 19] < -700 and ct.max() > 300
 
 
+def test_no_stored_ct_value_wraps_to_white(hospital):
+    kinds = set()
+    for path in sorted(hospital.rglob("*.dcm")):
+        ds = pydicom.dcmread(path)
+        if ds.Modality == "CT" and "LOCALIZER" not in ds.ImageType:
+            hu = ds.pixel_array.astype(np.int32) * int(ds.RescaleSlope) + int(ds.RescaleIntercept)
+            kinds.add((int(ds.PixelRepresentation), str(ds.ConvolutionKernel)))
+            assert -1024 <= hu.min() and hu.max() <= 3071, path.name
+    assert {unsigned for unsigned, _ in kinds} == {0, 1} and len({kernel for _, kernel in kinds}) > 1
+
+
 def test_the_identity_number_has_its_check_digit():
     """The standard's own example: 11010519491231002 has the check digit X."""
     assert identity_number("110105", date(1949, 12, 31), 2) == "11010519491231002X"
