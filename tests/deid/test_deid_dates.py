@@ -126,3 +126,8 @@ def test_offsets_are_those_of_the_unfolded_text():
     text = "℃２０２２年１０月２９日"
     ((start, end, _),) = date_spans(fold(text), -30, None)
     assert text[start:end] == "２０２２年１０月２９日"
+
+
+@pytest.mark.parametrize("text", ["Apgar评分10-10-10，否认窒息史", "Apgar评分：9-10-10分", "Apgar 8-9-10"])
+def test_a_score_at_birth_is_no_date(text):
+    assert scrub(text, Known(), -30).text == text
