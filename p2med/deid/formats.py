@@ -25,6 +25,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "*",
     ),
     ("url", re.compile(r"(?:https?://|www\.)[a-z0-9\-._~/?#=&%:]+"), "ww tt"),
+    ("url", re.compile(r"(?<![a-z])ip\s?(?:地址)?\s?:?\s?(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), "ip"),
     # A name of a chat: letters, a low line and digits; NM_000492 is a gene's.
     (
         "contact",

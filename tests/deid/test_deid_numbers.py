@@ -127,3 +127,8 @@ def test_no_text_takes_forever(piece):
     began = time.process_time()
     scrub((piece * 4000)[:4000], Known(), -30)
     assert time.process_time() - began < 3
+
+
+def test_an_address_of_a_computer_goes():
+    assert "10.0.0.5" not in scrub("电子签名 IP：10.0.0.5 审核", Known(), -30).text
+    assert "192.168.10.23" not in scrub("IP192.168.10.23", Known(), -30).text
