@@ -213,6 +213,8 @@ def _parquet_lines(path: Path, columns: Collection[str]) -> Iterator[Line]:
                     number += 1
                     yield number, [text_of(c) for c in cells]
     except (ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's, not the file's
         raise DataError("table_unreadable", f"{path}: {type(error).__name__}; export it again") from None
 
 
@@ -226,12 +228,13 @@ def sheets_of(path: Path) -> list[str]:
 
 def _excel_lines(path: Path, sheet: str) -> Iterator[Line]:
     """One sheet, every cell as text."""
+    content = path.read_bytes()  # here a disk's error is one; zipfile would call it a bad workbook
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 if sum(m.file_size for m in archive.infolist()) > MAX_UNPACKED:
                     raise DataError("table_unreadable", f"{path} unpacks to more than {MAX_UNPACKED} bytes")
-        book = fastexcel.read_excel(str(path))
+        book = fastexcel.read_excel(content)
         if sheet and sheet not in book.sheet_names:
             shown = ", ".join(book.sheet_names)[:400]
             raise RecipeError(f"{path} has no sheet {sheet}; its sheets are: {shown}")

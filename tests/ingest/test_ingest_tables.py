@@ -1,5 +1,6 @@
 """Tables and dates as hospitals export them."""
 
+import errno
 from datetime import date, datetime
 
 import polars as pl
@@ -214,3 +215,16 @@ def test_what_is_no_date_is_refused_without_telling_it(text):
 def test_ages_in_days():
     ages = [read_age(t) for t in ("064Y", "006M", "003W", "010D", "51", "", "old")]
     assert ages == [23376, 183, 21, 10, 18628, None, None]
+
+
+def test_a_disk_that_does_not_read_is_no_bad_workbook(tmp_path, monkeypatch):
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_row(0, 0, HEADINGS)
+
+    def broken(self):
+        raise OSError(errno.EIO, "Input/output error", str(self))
+
+    monkeypatch.setattr(type(path), "read_bytes", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        read_table(path, COLUMNS)
