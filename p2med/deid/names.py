@@ -51,6 +51,8 @@ _SPACED = re.compile(rf"[{CHINESE}](?:[ \u3000\t]{{1,4}}[{CHINESE}]){{1,3}}")
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
 _SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车")
+_WORDS_TOO = frozenset("时应都")
+"""Family names that stand before a title as words do: 必要时护士协助, 都主任说过."""
 _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
 
 
@@ -142,6 +144,8 @@ def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
             continue
         if is_no_name(folded, surname, given, stop, cue):
             continue
+        if given[-1] == "时" and TITLE_OF_SURNAME.match(folded, stop):
+            continue  # 满月时医生叫我们补钙
         score = likelihood(folded, surname, given, stop, cue, compound is not None)
         if score > best:
             best, end = score, stop
@@ -212,6 +216,8 @@ def _end_of_surname(folded: str, start: int, cue: Cue | None) -> int | None:
     if not TITLE_OF_SURNAME.match(folded, stop) or not compound and surname in _SELDOM_ALONE and not cue:
         return None
     before = folded[start - 1 : start]
+    if surname in _WORDS_TOO and not cue and _CHINESE.match(before):
+        return None
     if before in ("小", "老", "大") and start > 1:
         before = folded[start - 2 : start - 1]
     if before in SMALL_WORDS_BEFORE:

@@ -130,3 +130,16 @@ def test_random_people_in_random_notes():
         ).format(name)
         missed += name not in replaced(text)
     assert missed <= 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我家宝宝满月时医生叫我们补钙",
+        "第二月体检时医生又叫我们喂",
+        "必要时护士协助，都医生说过",
+        "口服安尔宁",
+    ],
+)
+def test_a_word_before_a_title_is_no_family_name(text):
+    assert scrub(text, NOBODY, -30).text == text
