@@ -19,7 +19,7 @@ from p2med.deid.dicom_enhanced import ENHANCED
 from p2med.deid.dicom_header import coded, copy, first_text, put, value_of, values_of
 from p2med.deid.dicom_pixels import BurnedIn, write_pixels
 from p2med.deid.dicom_values import Secrets, read_age_days, read_day
-from p2med.deid.pseudonym import Pseudonyms, canonical
+from p2med.deid.pseudonym import Pseudonyms
 from p2med.errors import PhiError
 from p2med.imaging.decode import hounsfield_scale
 from p2med.imaging.header import (
@@ -30,6 +30,7 @@ from p2med.imaging.header import (
     parse,
     technical,
 )
+from p2med.imaging.identity import canonical_id
 
 IMPLEMENTATION = "2.25.325829480267014563817226419028846157201"
 LONGEST_AGE_YEARS = 89
@@ -148,7 +149,7 @@ def _clean(
 
 def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int) -> Person:
     """Whom the header names. The patient numbers of commands that work alone belong to no named source."""
-    number = canonical(first_text(source, "PatientID"))
+    number = canonical_id(first_text(source, "PatientID"))
     if not number:
         raise PhiError("no_patient_id", "without a PatientID no pseudonym can be given")
     if not number.isascii():
@@ -181,9 +182,9 @@ def _allowed(header: Header) -> Allowed:
 
 def _refuse_own_values(source: Dataset, clean: Dataset) -> None:
     """The last look at the header: no kept value may be one of the patient's own numbers or names."""
-    own = {canonical(str(v)) for k in _OWN for v in multiple(value_of(source, k))}
+    own = {canonical_id(str(v)) for k in _OWN for v in multiple(value_of(source, k))}
     own = {v for v in own if len(v) >= SHORTEST_OWN_VALUE}
-    if any(canonical(str(v)) in own for v in values_of(clean)):
+    if any(canonical_id(str(v)) in own for v in values_of(clean)):
         raise PhiError("known_value_left", "a number of the patient stands in a technical element")
 
 

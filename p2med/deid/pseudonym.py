@@ -6,11 +6,11 @@ by trying all patient numbers (SAFETY 1.5, rules 4 and 5).
 
 import hmac
 import os
-import unicodedata
 from hashlib import sha256
 from pathlib import Path
 
 from p2med.errors import P2MedError, RecipeError
+from p2med.imaging.identity import canonical_id
 
 KEY_BYTES = 32
 # Public sets are public already: everyone gets the same pseudonyms, and so the same bytes and split.
@@ -56,11 +56,6 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def canonical(identity: str) -> str:
-    """One spelling for one patient: width folded, no white space (the same child must get one pseudonym)."""
-    return "".join(unicodedata.normalize("NFKC", identity).split()).upper()
-
-
 class Pseudonyms:
     """Every pseudonym of one key."""
 
@@ -74,7 +69,7 @@ class Pseudonyms:
         return hash(self._key)
 
     def digest(self, kind: str, value: str) -> bytes:
-        return hmac.new(self._key, f"{kind}\0{canonical(value)}".encode(), sha256).digest()
+        return hmac.new(self._key, f"{kind}\0{canonical_id(value)}".encode(), sha256).digest()
 
     def name(self, kind: str, value: str) -> str:
         """A short name, 80 bits: no collision is expected below 10^11 of them."""
