@@ -15,6 +15,8 @@ class BenchConfig(Frozen):
     """Empty: every task that the held-out conversations have."""
     limit_per_task: int | None = Field(None, ge=1)
     max_new_tokens: int = Field(256, ge=1)
+    single_round: bool = False
+    """Ask each round without the rounds before it; a model that was taught in single rounds needs that."""
     swap_images: bool = True
     """Also answer with the images of another patient: what the model does without seeing (a control)."""
     floors: tuple[Literal["constant_report", "nearest_report"], ...] = ("constant_report",)

@@ -19,12 +19,12 @@ class Round(Frozen):
     condition: str = "true"
 
 
-def rounds(conversation: Conversation, condition: str = "true") -> list[Round]:
-    """One Round for each assistant turn."""
+def rounds(conversation: Conversation, condition: str = "true", single: bool = False) -> list[Round]:
+    """One Round for each assistant turn; `single` leaves out the rounds before it (Table III, "w/o MRC")."""
     found = []
     for i, turn in enumerate(conversation.turns):
         if turn.role == "assistant":
-            asked = conversation.model_copy(update={"turns": conversation.turns[:i]})
+            asked = conversation.model_copy(update={"turns": conversation.turns[i - 1 if single else 0 : i]})
             found.append(Round(asked=asked, reference=turn.text, round=len(found), condition=condition))
     return found
 

@@ -57,9 +57,11 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
     held_out = _held_out(config, mix)
     train = _training_conversations(mix)
     tasks = {name: plugins.load("p2med.tasks", name).TASK for name in sorted({c.task for c in held_out})}
-    asked = [r for c in held_out for r in rounds(c)]
+    asked = [r for c in held_out for r in rounds(c, single=config.single_round)]
     if config.swap_images:
-        asked += [r for c in swapped(held_out, config.seed) for r in rounds(c, "swapped")]
+        asked += [
+            r for c in swapped(held_out, config.seed) for r in rounds(c, "swapped", config.single_round)
+        ]
     _answer_all(config, root, checkpoint, writer, tasks, asked)
     answers = list(store.read_items(writer.folder, Answer))
     answers += _floor_answers(config, tasks, train, [r for r in asked if r.condition == "true"])

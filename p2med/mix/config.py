@@ -101,6 +101,8 @@ class MixConfig(Frozen):
     """Tasks of the held-out conversations; empty: every task of any stage."""
     benchmark: BenchmarkConfig | None = None
     """None: the benchmark is every held-out conversation."""
+    single_round: bool = False
+    """Teach each examination as a conversation of its own (the paper's Table III, "w/o MRC")."""
     languages: tuple[Literal["zh", "en"], ...] = ("zh",)
     """Prompt languages; the record's own text is never translated, so `en` suits English sources."""
     seed: int = 0

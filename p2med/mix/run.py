@@ -22,7 +22,7 @@ from p2med.mix.balance import Drawn, Made, draw_stages
 from p2med.mix.benchmark import Candidate, Decisions, candidate, choose, items_of, read_decisions
 from p2med.mix.config import MixConfig
 from p2med.mix.notes import stage_notes
-from p2med.mix.render import inpatient_tasks, load_tasks, render
+from p2med.mix.render import HELD_OUT, inpatient_tasks, load_tasks, render
 from p2med.pool import in_order, workers
 from p2med.progress import say, track
 from p2med.schema.base import Frozen
@@ -40,7 +40,6 @@ from p2med.store import (
 )
 
 CODE = ("mix", "tasks", "schema", "plugins.py", "store.py", "files.py", "arrow.py")
-HELD_OUT = ("val", "bench")
 
 
 def run(config: MixConfig, root: Path) -> Manifest:
@@ -107,7 +106,7 @@ def _survey(path: Path, config: MixConfig) -> _Labels:
     sides: dict[bool, set[str]] = {True: set(), False: set()}
     for case in _cases(path):
         if case.split != "val":
-            for conversation in render(case, tasks, config.languages):
+            for conversation in render(case, tasks, config):
                 sides[case.split == "bench"].update(identity_of(conversation))
                 if case.split == "bench":
                     bench.append(candidate(conversation))
@@ -204,7 +203,7 @@ class _Shard:
         for case in _cases(job.path):
             split = case.split or "train"
             self.cases[split] += 1
-            conversations = list(render(case, tasks, config.languages))
+            conversations = list(render(case, tasks, config))
             if split != "train":
                 conversations = [c for c in conversations if c.task in asked]
                 self.items[split] += conversations

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from p2med.errors import ModelError
 from p2med.imaging.spec import ImageSpec
@@ -83,7 +83,12 @@ def _text_shape(section: ModelSection, vocab_size: int) -> PretrainedConfig:
         shape = read_shape(_folder(llm.weights, "llm"))
         shape.vocab_size = max(shape.vocab_size, vocab_size)
         return shape
-    return LlamaConfig(**llm.model_dump(exclude={"weights", "dtype"}), vocab_size=vocab_size)
+    # Qwen's defaults, 32 key heads and heads 128 wide, are those of its large models.
+    heads = {"num_key_value_heads": llm.num_attention_heads}
+    if llm.family == "qwen3":
+        heads["head_dim"] = llm.hidden_size // llm.num_attention_heads
+    shape = llm.model_dump(exclude={"weights", "dtype", "family"})
+    return AutoConfig.for_model(llm.family, **shape, **heads, vocab_size=vocab_size)
 
 
 def _name_special_tokens(shape: P2MedConfig, tokenizer: Any) -> None:

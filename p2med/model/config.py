@@ -31,9 +31,11 @@ class TokenizerConfig(Frozen):
 
 
 class LlmConfig(Frozen):
-    """A Hugging Face causal language model, by folder (llm_folder.py says which) or by shape (LLaMA)."""
+    """A Hugging Face causal language model, by folder (llm_folder.py says which) or by family and shape."""
 
     weights: str | None = None
+    family: Literal["llama", "qwen2", "qwen3"] = "llama"
+    """Of fresh weights: Qwen 2 adds biases to LLaMA's attention, Qwen 3 norms of queries and keys."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of pretrained weights in memory and in checkpoints; what learns is float32 all the same."""
     hidden_size: int = Field(4096, ge=8)
