@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deid_text_cases import HERE, Case, fill
+from deid_text_cases import HERE, Case, Lists, fill
 
 from p2med.deid.text import LAYERS, Known, scrub
 from p2med.errors import PhiError
@@ -158,15 +158,20 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=LAYERS, help="layers to leave out")
     parser.add_argument("--misses", type=int, default=0, help="show so many misses and excesses")
     parser.add_argument(
-        "--templates", type=Path, nargs="+", default=sorted(HERE.glob("deid_text_templates*.txt"))
+        "--templates",
+        type=Path,
+        nargs="+",
+        default=[HERE / f"deid_text_templates{n}.txt" for n in ("", "_2", "_3", "_4")],
     )
+    parser.add_argument("--values", type=Path, default=HERE / "deid_text_values.csv")
     options = parser.parse_args()
+    lists = Lists(options.values)
     templates = read_templates(options.templates)
     random_ = random.Random(options.seed)
     figures = Figures()
     layers = [x for x in LAYERS if x not in options.without]
     for n in range(options.notes):
-        case = Case(random.Random(random_.random()))
+        case = Case(random.Random(random_.random()), lists)
         text, spans = fill(templates[n % len(templates)], case)
         figures.add(text, spans, Known() if options.no_known else case.known, layers)
     print(f"{options.notes} notes from {len(templates)} templates, {sum(figures.total.values())} spans")

@@ -12,22 +12,28 @@ from pypinyin import lazy_pinyin
 from p2med.deid.text import Known
 
 HERE = Path(__file__).parent
-SLOT = re.compile(r"\{([A-Za-z_0-9+\-:]+)\}")
+SLOT = re.compile(r"\{([A-Za-z_0-9+\-:]+)(?:@(\d))?(?:=([^}]+))?\}")
 
 
-def _values(name: str) -> list[str]:
-    """A list of deid_text_values.csv; parts with blanks, or none, are divided by bars."""
-    with open(HERE / "deid_text_values.csv", encoding="utf-8", newline="") as file:
-        found = [v for kind, v in csv.reader(file) if kind == name]
-    return [x for v in found for x in (v.split("|") if "|" in v else v.split())]
+class Lists:
+    """The lists of one deid_text_values*.csv by kind; parts with blanks, or none, are divided by bars."""
+
+    def __init__(self, path: Path) -> None:
+        self._lists: dict[str, list[str]] = {}
+        with open(path, encoding="utf-8", newline="") as file:
+            for kind, v in csv.reader(file):
+                self._lists.setdefault(kind, []).extend(v.split("|") if "|" in v else v.split())
+
+    def __getitem__(self, kind: str) -> list[str]:
+        return self._lists[kind]
+
+    def given(self, r: random.Random, age: str) -> str:
+        """A given name of a child or an adult: from a list, or one or two signs of a list of signs."""
+        if age + "_given" in self._lists:
+            return r.choice(self[age + "_given"])
+        return "".join(r.sample(self[age + "_chars"], 1 if r.random() < 0.2 else 2))
 
 
-COMMON, RARE, COMPOUND = map(_values, ("common_surname", "rare_surname", "compound_surname"))
-CHILD, ADULT, MINORITY = map(_values, ("child_given", "adult_given", "minority_name"))
-ENGLISH, SYLLABLES = _values("english_name"), _values("pinyin_given")
-PROVINCE_CITY, DISTRICT, STREET = map(_values, ("province_city", "district", "street"))
-ESTATE, VILLAGE, TOWN = map(_values, ("estate", "village", "town"))
-SCHOOLS, CLASSES, HOSPITALS, COMPANIES = map(_values, ("school", "class", "hospital", "company"))
 PINYIN = {
     "李": "Li",
     "王": "Wang",
@@ -51,15 +57,17 @@ class Case:
     """One patient: the same values wherever his templates name them."""
 
     rng: random.Random
+    lists: Lists
+    again: dict[str, tuple[str, str]] = field(default_factory=dict)
     child: Person = field(init=False)
     values: dict[str, str] = field(default_factory=dict)
     known: Known = field(init=False)
 
     def __post_init__(self) -> None:
         r = self.rng
-        self.child = person(r, CHILD)
+        self.child = person(r, self.lists, "child")
         for role in ("father", "mother", "elder"):
-            self.values[role] = person(r, ADULT).name
+            self.values[role] = person(r, self.lists, "adult").name
         self.values["child"] = self.child.name
         given = self.child.name[len(self.child.surname) :]
         plain = "·" not in self.child.name and len(given) > 1
@@ -67,7 +75,7 @@ class Case:
         self.values["nick"] = r.choice([given[-1] * 2, "小" + given[-1]]) if plain else self.child.name
         family = PINYIN.get(self.child.surname)
         if family:
-            word = r.choice(SYLLABLES)
+            word = r.choice(self.lists["pinyin_given"])
             self.values["pinyin"] = r.choice(
                 [
                     f"{family} {word}",
@@ -77,15 +85,15 @@ class Case:
                 ]
             )
         else:
-            self.values["pinyin"] = r.choice(ENGLISH)
+            self.values["pinyin"] = r.choice(self.lists["english_name"])
         self.values["initials"] = "".join(x[0].upper() for x in lazy_pinyin(self.child.name.replace("·", "")))
         self.birth = date(2010, 1, 1) + timedelta(r.randrange(4300))
         self.note = self.birth + timedelta(r.randrange(30, 3000))
         self.values["id"] = resident_id(r, self.birth)
         self.values["phone"] = mobile(r)
         self.values["mrn"] = r.choice(["ZY%07d", "%08d", "%07d", "00%06d"]) % r.randrange(10**6, 10**7)
-        self.values["address"] = address(r)
-        self.values["home"] = address(r, short=True)
+        self.values["address"] = address(r, self.lists)
+        self.values["home"] = address(r, self.lists, short=True)
         self.known = Known.of(
             [self.values[k] for k in ("child", "father", "mother", "elder", "pinyin")],
             [self.values["id"], self.values["mrn"]],
@@ -93,23 +101,36 @@ class Case:
             [self.values["address"]],
         )
 
-    def slot(self, name: str) -> tuple[str, str]:
-        """(text, class) of one slot."""
+    def slot(self, name: str, key: str | None, literal: str | None) -> tuple[str, str]:
+        """(text, class) of one slot: {kind}, {kind@1} the same wherever it stands, {kind=text} as it is."""
+        if literal is not None:
+            return literal, name
+        if key is None:
+            return self._slot(name)
+        if name + key not in self.again:
+            self.again[name + key] = self._slot(name)
+        return self.again[name + key]
+
+    def _slot(self, name: str) -> tuple[str, str]:
         r, v = self.rng, self.values
         if name in ("child", "given", "nick", "father", "mother", "elder", "pinyin"):
             return (spaced(r, v[name]) if name == "child" else v[name]), "known name"
         if name == "kin":
             return r.choice([v["father"], v["mother"], v["elder"]]), "known name"
         if name == "english":
-            return r.choice(ENGLISH), "foreign name"
+            return r.choice(self.lists["english_name"]), "foreign name"
         if name == "initials":
             return v["initials"], "initials"
+        if name == "pet":
+            return r.choice(self.lists["pet"]), "pet name"
+        if name == "minor":
+            return r.choice(self.lists["minority_name"]), "other name"
         if name in ("doctor", "nurse", "teacher", "classmate", "stranger"):
             return person(
-                r, CHILD if name == "classmate" else ADULT, plain=name in ("doctor", "nurse")
+                r, self.lists, "child" if name == "classmate" else "adult", plain=name in ("doctor", "nurse")
             ).name, "other name"
         if name == "surname":
-            return r.choice(COMMON), "surname"
+            return r.choice(self.lists["common_surname"]), "surname"
         if name == "id":
             return written(r, v["id"], (6, 14)), "identity card"
         if name in ("phone", "phone2"):
@@ -131,10 +152,10 @@ class Case:
             "bed": lambda: r.choice(["%d床", "+%d床", "%02d床", "%d号床"]) % r.randrange(1, 60),
             "address": lambda: v["address"],
             "home": lambda: v["home"],
-            "school": lambda: r.choice(SCHOOLS),
-            "class": lambda: r.choice(CLASSES),
-            "hospital": lambda: r.choice(HOSPITALS),
-            "company": lambda: r.choice(COMPANIES),
+            "school": lambda: r.choice(self.lists["school"]),
+            "class": lambda: r.choice(self.lists["class"]),
+            "hospital": lambda: r.choice(self.lists["hospital"]),
+            "company": lambda: r.choice(self.lists["company"]),
             "contact": lambda: contact(r),
             "chat": lambda: (
                 r.choice(["wx%s%d", "%s_%d", "%s-%04d"])
@@ -146,6 +167,14 @@ class Case:
             "insurance": lambda: r.choice(["%010d", "PICC%08d", "A%09d"]) % r.randrange(10**8),
             "workid": lambda: r.choice(["%05d", "D%04d", "%08d"]) % r.randrange(1000, 9999),
             "old": lambda: f"{r.randrange(90, 104)}岁",
+            "village": lambda: r.choice(self.lists["village"]),
+            "group": lambda: r.choice(self.lists["group"]),
+            "serial": lambda: r.choice("ABEKPQ") + f"{r.randrange(10**13):013d}",
+            "ip": lambda: ".".join(str(r.randrange(1, 255)) for _ in range(4)),
+            "mac": lambda: r.choice(":-").join(f"{r.randrange(256):02X}" for _ in range(6)),
+            "url": lambda: (
+                f"https://{r.choice(['meet', 'pacs', 'h5'])}.example-{r.randrange(99)}.cn/s?id={r.randrange(10**6)}"
+            ),
             "plate": lambda: (
                 r.choice("湘粤京川")
                 + r.choice("ABCE")
@@ -204,13 +233,14 @@ class Case:
         return form.format(d.year, d.month, d.day)
 
 
-def person(r: random.Random, given: list[str], plain: bool = False) -> Person:
+def person(r: random.Random, lists: Lists, age: str, plain: bool = False) -> Person:
     roll = r.random()
     if not plain and roll < 0.05:
-        name = r.choice(MINORITY)
+        name = r.choice(lists["minority_name"])
         return Person(name, name.split("·")[0])
-    surname = r.choice(COMPOUND) if roll < 0.1 else r.choice(RARE if roll < 0.3 else COMMON)
-    return Person(surname + r.choice(given), surname)
+    kind = "compound" if roll < 0.1 else "rare" if roll < 0.3 else "common"
+    surname = r.choice(lists[kind + "_surname"])
+    return Person(surname + lists.given(r, age), surname)
 
 
 def resident_id(r: random.Random, born: date) -> str:
@@ -240,18 +270,27 @@ def written(r: random.Random, number: str, cuts: tuple[int, int]) -> str:
     return r.choice([" ", "\u200b"]).join(number) if roll < 0.96 else "+86" * (len(number) == 11) + number
 
 
-def address(r: random.Random, short: bool = False) -> str:
+def address(r: random.Random, lists: Lists, short: bool = False) -> str:
     if r.random() < 0.3:
-        town = r.choice(PROVINCE_CITY) + (r.choice(DISTRICT) or "清河县") + r.choice(TOWN) + r.choice(VILLAGE)
+        town = (
+            r.choice(lists["province_city"])
+            + (r.choice(lists["district"]) or "清河县")
+            + r.choice(lists["town"])
+            + r.choice(lists["village"])
+        )
         return town + r.choice(["三组", "5组", "12号", "二组", "第六村民小组", ""])
-    where = (r.choice(PROVINCE_CITY) + r.choice(DISTRICT)) if not short else r.choice(DISTRICT)
+    where = (
+        (r.choice(lists["province_city"]) + r.choice(lists["district"]))
+        if not short
+        else r.choice(lists["district"])
+    )
     tail = r.choice(["3栋2单元501室", "12号楼1502", "5-301", "B座2304室", "8栋702"])
     return (
         where
-        + r.choice(STREET)
+        + r.choice(lists["street"])
         + str(r.randrange(1, 999))
         + "号"
-        + (r.choice(ESTATE) + tail if r.random() < 0.7 else "")
+        + (r.choice(lists["estate"]) + tail if r.random() < 0.7 else "")
     )
 
 
@@ -277,7 +316,7 @@ def fill(template: str, case: Case) -> tuple[str, list[tuple[int, int, str]]]:
     pieces, spans, at, length = [], [], 0, 0
     for slot in SLOT.finditer(template):
         before = template[at : slot.start()]
-        value, kind = case.slot(slot[1])
+        value, kind = case.slot(slot[1], slot[2], slot[3])
         length += len(before)
         lead = value.index("：") + 1 if slot[1] == "outpatient_labelled" else 0
         spans.append((length + lead, length + len(value), kind))
