@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,8 +19,10 @@ T = TypeVar("T")
 LOG_EVERY_SECONDS = 15.0
 
 
-def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` and show how far it is and how long it will take, on standard error."""
+def track(
+    items: Iterable[T], label: str, total: int | None = None, more: Callable[[], str] = lambda: ""
+) -> Iterator[T]:
+    """Yield `items`; show on standard error how far it is, how long it will take and what `more` says."""
     if total is None:
         total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
     console = Console(stderr=True)
@@ -33,7 +35,10 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=False) as bar:
-            yield from bar.track(items, total=total, description=label)
+            task = bar.add_task(label, total=total)
+            for item in items:
+                yield item
+                bar.update(task, advance=1, description=f"{label}  {more()}")
         return
     start = last = time.monotonic()
     for done, item in enumerate(items):
@@ -41,7 +46,8 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
         now = time.monotonic()
         if now - last >= LOG_EVERY_SECONDS:
             last = now
-            say(f"{label}: {_estimate(done + 1, total, now - start)}")
+            words = [_estimate(done + 1, total, now - start), more()]
+            say(f"{label}: {', '.join(w for w in words if w)}")
 
 
 def _estimate(done: int, total: int | None, seconds: float) -> str:

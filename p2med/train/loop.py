@@ -4,19 +4,16 @@ Our own, not transformers' Trainer: a resumed run must equal an uninterrupted on
 checkpoints must hold no pickle, and all randomness of a step must follow from (seed, step).
 """
 
-import json
 import math
-import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from p2med.errors import ModelError
 from p2med.model.vlm import P2MedForConditionalGeneration
@@ -24,8 +21,9 @@ from p2med.progress import say, track
 from p2med.train import ranks
 from p2med.train.batch import Batch, Batcher
 from p2med.train.config import StageConfig
-from p2med.train.examples import Example
+from p2med.train.examples import Example, learned_tokens
 from p2med.train.history import with_noisy_history
+from p2med.train.monitor import Monitor
 from p2med.train.plan import Plan, learning_rate
 from p2med.train.resume import Progress, load_progress, save_progress
 
@@ -82,12 +80,15 @@ class Loop:
         if progress.step:
             say(f"train {self.stage.stage}: continues after step {progress.step} of {self.plan.steps}")
         self.model.train()
-        with self._log(progress.step) as show:
-            steps = range(progress.step, self.plan.steps)
-            for step in track(steps, f"train {self.stage.stage}") if ranks.first() else steps:
+        with self._monitor(progress) as monitor:
+            steps: Iterable[int] = range(progress.step, self.plan.steps)
+            if monitor:
+                steps = track(steps, f"train {self.stage.stage}", more=monitor.words)
+            for step in steps:
                 start = time.monotonic()
-                line, tokens = self._step(step, progress)
-                show(line, tokens / (time.monotonic() - start))
+                line, learned_here = self._step(step, progress)
+                if monitor:
+                    monitor.note(line, time.monotonic() - start, learned_here)
                 if progress.broken >= self.stage.broken_steps_at_most:
                     self._restore(folder, identity, progress)
                 elif progress.step % self.stage.save_every == 0 and progress.step < self.plan.steps:
@@ -115,7 +116,11 @@ class Loop:
             )
 
     def _step(self, step: int, progress: Progress) -> tuple[dict[str, Any], int]:
-        """One optimizer step of all ranks: a function of its number, the weights and the seed."""
+        """One optimizer step of all ranks: a function of its number, the weights and the seed.
+
+        Returns:
+          Its line in losses.jsonl, and how many tokens this rank learned from.
+        """
         random = np.random.default_rng([self.stage.seed, step, 0xB00C])
         words = self.model.config.text_config.vocab_size
         chosen = [
@@ -136,11 +141,20 @@ class Loop:
             progress.broken += 1
         self.optimizer.zero_grad(set_to_none=True)
         kind, task = chosen[0].group
-        shown = round(total, 6) if math.isfinite(total) else None
-        line = {"step": step, "kind": kind, "task": task, "loss": shown, "lr": round(rate, 10)}
+        line = {
+            "step": step,
+            "kind": kind,
+            "task": task,
+            "loss": round(total, 6) if math.isfinite(total) else None,
+            "lr": round(rate, 10),
+            "grad_norm": float(f"{float(norm):.6g}") if bool(torch.isfinite(norm)) else None,
+            "samples": len(chosen),
+            "tokens": sum(len(e.input_ids) for e in chosen),
+            "learned_tokens": learned_tokens(chosen),
+        }
         progress.losses.append(line)
         progress.step = step + 1
-        return line, sum(len(e.input_ids) for e in chosen)
+        return line, learned_tokens(ranks.share(chosen))
 
     def _gradients(self, step: int, chosen: list[Example], progress: Progress) -> float:
         """This rank's part of the step's gradients, and of its loss; what does not fit is tried in halves."""
@@ -173,34 +187,12 @@ class Loop:
         value.backward()
         return float(value.detach())
 
-    @contextmanager
-    def _log(self, step: int) -> Iterator[Callable[[dict[str, Any], float], None]]:
-        """A function that notes a step in log/train_<stage>.jsonl and for TensorBoard, in the first rank."""
+    def _monitor(self, progress: Progress) -> AbstractContextManager[Monitor | None]:
+        """What the first process notes of every step."""
         if not ranks.first():
-            yield lambda line, speed: None
-            return
-        self.log.mkdir(parents=True, exist_ok=True)
-        board = SummaryWriter(str(self.log / "tensorboard" / self.stage.stage), purge_step=step)
-        with open(self.log / f"train_{self.stage.stage}.jsonl", "a", encoding="utf-8") as file:
-
-            def show(line: dict[str, Any], speed: float) -> None:
-                memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-                if self.device.type == "cuda":
-                    memory = round(torch.cuda.max_memory_allocated() / 2**30, 3)
-                seen = {"tokens_per_s": round(speed), "memory_gib": memory, "time": time.time()}
-                file.write(json.dumps({**line, **seen}) + "\n")
-                self._show(board, line, speed)
-
-            yield show
-        board.close()
-
-    def _show(self, board: SummaryWriter, line: dict[str, Any], speed: float) -> None:
-        step = line["step"]
-        if line["loss"] is not None:
-            board.add_scalar(f"loss/{line['task']}", line["loss"], step)
-            board.add_scalar(f"loss_by_kind/{line['kind']}", line["loss"], step)
-        board.add_scalar("lr", line["lr"], step)
-        board.add_scalar("tokens_per_s", speed, step)
+            return nullcontext()
+        dtype = torch.bfloat16 if self.autocast else torch.float32
+        return Monitor(self.log, self.stage.stage, self.model, progress.losses, self.device, dtype)
 
 
 def _out_of_memory(error: Exception) -> bool:
