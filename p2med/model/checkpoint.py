@@ -51,6 +51,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint under a temporary name, then put it in the place of an older one.
 
+    Where the weights are spread over processes, the others call `gather_weights` meanwhile.
+
     Args:
       stage: what made it; JSON, no times, no absolute paths.
       extra: further files by name.
@@ -71,13 +73,18 @@ def save_checkpoint(
     replace_folder(temporary, folder)
 
 
+def gather_weights(model: torch.nn.Module) -> None:
+    """Take part in another process's `save_checkpoint`."""
+    write_shards(weights_of(model), None)
+
+
 def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
     """Every tensor once: an output layer tied to the embeddings is left out."""
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            seen.add(tensor.data_ptr())
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
             found[name] = tensor.detach()
     return found
 

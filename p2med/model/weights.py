@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from p2med.errors import ModelError
@@ -183,8 +183,12 @@ def fill_buffers(model: nn.Module) -> None:
 SHARD_BYTES = 4 * 2**30
 
 
-def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
-    """model.safetensors, or shards of at most `shard_bytes` with an index, as Hugging Face writes them."""
+def write_shards(tensors: Mapping[str, Tensor], folder: Path | None, shard_bytes: int = SHARD_BYTES) -> None:
+    """model.safetensors, or shards of at most `shard_bytes` with an index, as Hugging Face writes them.
+
+    Args:
+      folder: None takes part in the gathering of what is spread over processes, and writes nothing.
+    """
     shards: list[dict[str, Tensor]] = [{}]
     used = 0
     for name, tensor in tensors.items():
@@ -194,27 +198,64 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int =
             used = 0
         shards[-1][name] = tensor
         used += size
-    if len(shards) == 1:
-        write_tensors(shards[0], folder / SINGLE[0])
-        return
     where: dict[str, str] = {}
     for n, shard in enumerate(shards, 1):
-        file = f"model-{n:05d}-of-{len(shards):05d}.safetensors"
-        write_tensors(shard, folder / file)
+        file = f"model-{n:05d}-of-{len(shards):05d}.safetensors" if len(shards) > 1 else SINGLE[0]
+        write_tensors(shard, folder / file if folder else None)
         where |= dict.fromkeys(shard, file)
+    if folder is None or len(shards) == 1:
+        return
     total = sum(t.numel() * t.element_size() for t in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
     (folder / INDEX[0]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file.
+NAMES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
+    torch.bool: "BOOL",
+}  # fmt: skip
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path | None) -> None:
+    """Write a safetensors file, one tensor in memory at a time, wherever they lie.
+
+    Not safetensors' own function: that wants all tensors at once, and one whose slices lie in several
+    processes must be gathered by all of them together, in the same order.
+
+    Args:
+      path: None gathers with the process that writes.
 
     Raises:
-      ModelError: the disk is full or refuses; safetensors hides the system's error in its own.
+      ModelError: the disk is full or refuses.
     """
+    order = sorted(tensors, key=lambda n: (-tensors[n].element_size(), n))
+    if path is None:
+        for name in order:
+            if isinstance(tensors[name], DTensor):
+                whole(tensors[name])
+        return
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in order:
+        tensor = tensors[name]
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end],
+        }  # fmt: skip
+    words = json.dumps(header, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)
     try:
-        save_file({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, path, {"format": "pt"})
-    except SafetensorError as error:
-        words = str(error).splitlines()[0]
-        raise ModelError(f"{path} cannot be written ({words}); free some space and run it again") from None
+        with open(path, "wb") as file:
+            file.write(len(words).to_bytes(8, "little") + words)
+            for name in order:
+                file.write(whole(tensors[name]).reshape(-1).view(torch.uint8).numpy().data)
+    except OSError as error:
+        words_of = error.strerror or type(error).__name__
+        raise ModelError(f"{path} cannot be written ({words_of}); free some space and run it again") from None
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The tensor in the host's memory, contiguous; one that is spread over processes is gathered by all."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu().contiguous()

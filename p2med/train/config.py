@@ -77,6 +77,9 @@ class TrainConfig(Frozen):
     frozen_dtype: Literal["float32", "bfloat16"] | None = None
     """Of weights that the stage does not learn (None: as they are); bfloat16 spares a cast in every step."""
 
+    shard: bool = False
+    """Spread the weights over the processes (shard.py): for a model that one card cannot hold."""
+
     @model_validator(mode="after")
     def _names_differ(self):
         if self.frozen_dtype == "bfloat16" and self.dtype != "bfloat16":

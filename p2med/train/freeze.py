@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import torch
+from torch import nn
+
 from p2med.errors import RecipeError
 from p2med.model.shape import plugin
 from p2med.model.vlm import P2MedForConditionalGeneration
@@ -39,3 +42,11 @@ def learn_only(model: P2MedForConditionalGeneration, learn: Sequence[str], heads
     if missing:
         raise RecipeError(f"train: learn names {', '.join(missing)}, which this model does not have")
     return counts
+
+
+def training_types(module: nn.Module, frozen: torch.dtype | None) -> None:
+    """What learns is float32, whatever it came in; the rest `frozen`, or as it is."""
+    for parameter in module.parameters():
+        wanted = torch.float32 if parameter.requires_grad else frozen or parameter.dtype
+        if parameter.dtype != wanted:
+            parameter.data = parameter.data.to(wanted)

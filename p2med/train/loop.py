@@ -25,7 +25,7 @@ from p2med.train.examples import Example, learned_tokens
 from p2med.train.history import with_noisy_history
 from p2med.train.monitor import Monitor
 from p2med.train.plan import Plan, learning_rate
-from p2med.train.resume import Progress, load_progress, save_progress
+from p2med.train.resume import Progress, load_progress, remember_memory, save_progress
 
 Loss = Callable[[P2MedForConditionalGeneration, Batch], Tensor]
 RESTORED_AT_MOST = 3
@@ -55,6 +55,7 @@ class Loop:
         batcher: Batcher,
         log: Path,
         autocast: bool = False,
+        sharded: bool = False,
     ):
         self.model, self.examples, self.stage, self.loss, self.batcher = model, examples, stage, loss, batcher
         self.plan = Plan(examples, stage)
@@ -64,6 +65,7 @@ class Loop:
         self.statistics = {n: b for n, b in model.named_buffers() if n in saved}
         self.log = log
         self.autocast = autocast
+        self.sharded = sharded
         self.device = next(iter(self.learning.values())).device
 
     def run(self, folder: Path, identity: dict[str, Any]) -> Progress:
@@ -75,6 +77,7 @@ class Loop:
         Raises:
           ModelError: the loss stays infinite, or one conversation alone does not fit into memory.
         """
+        self._place = folder, identity
         progress = self._load(folder, identity)
         ranks.same_everywhere(progress.step, "how far the training is", folder)
         if progress.step:
@@ -100,7 +103,7 @@ class Loop:
         return load_progress(folder, identity, self.learning, self.optimizer, self.statistics)
 
     def _save(self, folder: Path, identity: dict[str, Any], progress: Progress) -> None:
-        if not progress.broken and ranks.first():  # weights after a broken step were not seen to work
+        if not progress.broken:  # weights after a broken step were not seen to work
             save_progress(folder, identity, self.learning, self.optimizer, progress, self.statistics)
         ranks.wait()
 
@@ -130,10 +133,12 @@ class Loop:
         rate = learning_rate(step, self.plan.steps, self.stage)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        total = ranks.add_up(list(self.learning.values()), self._gradients(step, chosen, progress))
-        norm = torch.nn.utils.clip_grad_norm_(list(self.learning.values()), self.stage.max_grad_norm)
+        learning = list(self.learning.values())
+        mine = self._gradients(step, chosen, progress)
+        total, progress.micro = ranks.add_up(learning, mine, progress.micro)
+        norm = ranks.clip(learning, self.stage.max_grad_norm)
         # A broken step is left out and counted; one bad batch must not poison the weights.
-        if math.isfinite(total) and bool(torch.isfinite(norm)):
+        if math.isfinite(total) and math.isfinite(norm):
             self.optimizer.step()
             progress.broken = 0
         else:
@@ -147,7 +152,7 @@ class Loop:
             "task": task,
             "loss": round(total, 6) if math.isfinite(total) else None,
             "lr": round(rate, 10),
-            "grad_norm": float(f"{float(norm):.6g}") if bool(torch.isfinite(norm)) else None,
+            "grad_norm": float(f"{norm:.6g}") if math.isfinite(norm) else None,
             "samples": len(chosen),
             "tokens": sum(len(e.input_ids) for e in chosen),
             "learned_tokens": learned_tokens(chosen),
@@ -158,13 +163,13 @@ class Loop:
 
     def _gradients(self, step: int, chosen: list[Example], progress: Progress) -> float:
         """This rank's part of the step's gradients, and of its loss; what does not fit is tried in halves."""
-        mine = ranks.share(chosen)
         while True:
-            size = min(x for x in (self.stage.micro_batch_size, progress.micro, len(chosen)) if x)
+            most = ranks.largest_share(len(chosen))
+            size = min(x for x in (self.stage.micro_batch_size, progress.micro, most) if x)
             try:
                 return sum(
-                    self._micro(step, micro, mine[start : start + size], chosen)
-                    for micro, start in enumerate(range(0, len(mine), size))
+                    self._micro(step, micro, part, chosen, counts)
+                    for micro, (part, counts) in enumerate(ranks.passes(chosen, size, self.sharded))
                 )
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
@@ -175,15 +180,23 @@ class Loop:
                         "`p2med plan` says what would"
                     ) from None
             progress.micro = size // 2
+            if self.sharded:  # the others wait inside a pass that this process cannot finish
+                remember_memory(*self._place, progress.micro)
+                raise ModelError(
+                    f"train stage {self.stage.stage}: out of memory; the same command continues with "
+                    f"{progress.micro} conversations a pass"
+                )
             self.optimizer.zero_grad(set_to_none=True)
             say(f"train {self.stage.stage}: out of memory, {progress.micro} conversations a pass from now on")
 
-    def _micro(self, step: int, micro: int, part: Sequence[Example], chosen: list[Example]) -> float:
+    def _micro(
+        self, step: int, micro: int, part: Sequence[Example], chosen: list[Example], counts: float
+    ) -> float:
         entropy = [self.stage.seed, step, micro, *([ranks.world()[0]] if ranks.world()[0] else [])]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         batch = self.batcher.batch(part, chosen)
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.autocast):
-            value = self.loss(self.model, batch)
+            value = self.loss(self.model, batch) * counts
         value.backward()
         return float(value.detach())
 

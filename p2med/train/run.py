@@ -6,6 +6,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from p2med import plugins, store
 from p2med.errors import ModelError, RecipeError
 from p2med.imaging.spec import ImageSpec
 from p2med.model.build import add_adapter, build, build_tokenizer
-from p2med.model.checkpoint import STAGES, Checkpoint, load_checkpoint, save_checkpoint
+from p2med.model.checkpoint import STAGES, Checkpoint, gather_weights, load_checkpoint, save_checkpoint
 from p2med.model.config import ModelSection
 from p2med.progress import say
 from p2med.schema.conversation import Conversation
@@ -23,9 +24,10 @@ from p2med.train import ranks
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.examples import prepare_examples
-from p2med.train.freeze import learn_only
+from p2med.train.freeze import learn_only, training_types
 from p2med.train.loop import Loop
 from p2med.train.record import identity_of, is_finished, write_manifest
+from p2med.train.shard import shard
 
 CODE = ("train", "model", "schema", "store.py", "files.py")
 
@@ -46,6 +48,22 @@ def run(
     _refuse_foreign(folder)
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     device = ranks.join(device)
+    with ranks.one_line_when_another_stops(), ranks.alone(folder):
+        _train_all(config, model, image, root, mix, stage, device, threads)
+    ranks.leave()
+
+
+def _train_all(
+    config: TrainConfig,
+    model: ModelSection,
+    image: ImageSpec,
+    root: Path,
+    mix: Path,
+    stage: str | None,
+    device: torch.device,
+    threads: int,
+) -> None:
+    folder = store.verb_folder(root, "train")
     if ranks.first():
         store.write_json(folder / STAGES, [s.stage for s in config.stages])
     ranks.wait()
@@ -57,7 +75,8 @@ def run(
         ranks.wait()
         if finished:
             _sweep(place)
-            say(f"train {entry.stage}: up to date")
+            if ranks.first():
+                say(f"train {entry.stage}: up to date")
         elif stage in (None, entry.stage):
             (folder / "manifest.json").unlink(missing_ok=True)
             _train_stage(config, model, image, root, entry, previous, identity, device, threads)
@@ -67,7 +86,6 @@ def run(
         previous = place
     if stage is None and ranks.first():
         write_manifest(config, folder, mix)
-    ranks.leave()
 
 
 def _train_stage(
@@ -99,13 +117,16 @@ def _train_stage(
     )
     if hasattr(objective, "targets"):
         model.add_report_words(*objective.targets(examples), seed=section.seed)
-    model.to(device)
     learn_only(model, stage.learn, heads=hasattr(objective, "targets"))
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-        elif config.frozen_dtype:
-            parameter.data = parameter.data.to(getattr(torch, config.frozen_dtype))
+    frozen = getattr(torch, config.frozen_dtype) if config.frozen_dtype else None
+    cast = partial(training_types, frozen=frozen)
+    sharded = config.shard and ranks.world()[1] > 1
+    if sharded:
+        loss = shard(model, objective.loss, device, cast)
+    else:
+        cast(model)
+        model.to(device)
+        loss = objective.loss
     batcher = Batcher(
         model,
         load=lambda volume: store.read_volume(volume.path, root),
@@ -117,12 +138,20 @@ def _train_stage(
         disk=root / "cache" / "features",
     )
     loop = Loop(
-        model, examples, stage, objective.loss, batcher, root / "log", autocast=config.dtype == "bfloat16"
+        model,
+        examples,
+        stage,
+        loss,
+        batcher,
+        root / "log",
+        autocast=config.dtype == "bfloat16",
+        sharded=sharded,
     )
     steps = folder / f".{stage.stage}.steps"
-    made_on = {"threads": threads, "device": device.type, "ranks": ranks.world()[1]}
+    made_on = {"threads": threads, "device": device.type, "ranks": ranks.world()[1], "sharded": sharded}
     progress = loop.run(steps, {**identity, **made_on})
     if not ranks.first():
+        gather_weights(model)
         return
     reasons: dict[str, int] = {}
     for r in rejected:

@@ -63,7 +63,7 @@ def layout(examples: list[Example], dice: random.Random) -> list[Example]:
 def gradients(loop: Loop, chosen: list[Example], add_up) -> torch.Tensor:
     loop.optimizer.zero_grad(set_to_none=True)
     parameters = list(loop.learning.values())
-    add_up(parameters, loop._gradients(0, chosen, Progress()))
+    add_up(parameters, loop._gradients(0, chosen, Progress()), None)
     return torch.cat(
         [torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters]
     )
@@ -85,14 +85,14 @@ def one_rank(rank: int, count: int, place: Path, naive: bool, answers) -> None:
         together = gradients(loop, chosen, only_what_is_there if naive else ranks.add_up)
         if rank == 0 and not naive:
             share, ranks.share = ranks.share, lambda things: things
-            alone = gradients(loop, chosen, lambda parameters, total: total)
+            alone = gradients(loop, chosen, lambda *_: None)
             ranks.share = share
             worst = max(worst, float((together - alone).norm() / alone.norm()))
     answers.put(worst)
     ranks.leave()
 
 
-def only_what_is_there(parameters, total) -> None:
+def only_what_is_there(parameters, total, micro) -> None:
     for parameter in parameters:
         if parameter.grad is not None:
             dist.all_reduce(parameter.grad)
