@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from p2med import plugins, store
+from p2med.ablate.commands import ablate_command
 from p2med.bench.commands import gate
 from p2med.curate.commands import dedup, diagnoses
 from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
+from p2med.export.commands import export, merge
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.model.commands import assemble, doctor
@@ -190,9 +192,10 @@ def answer(
     )
 
 
-for _command in (synth, dedup, diagnoses, review, show, sheet, gate, assemble, doctor):
+for _command in (synth, dedup, diagnoses, review, show, sheet, gate, assemble, doctor, merge, export):
     app.command()(_command)
 app.command(name="map")(map_export)
+app.command(name="ablate")(ablate_command(_run_verb))
 
 
 @app.command()

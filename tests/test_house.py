@@ -38,7 +38,9 @@ MAY_IMPORT = {
     "sheet": GROUND,
     "train": GROUND | {"model", "imaging"},
     "bench": GROUND | {"tasks", "model", "clinical", "imaging"},
+    "export": GROUND | {"model", "imaging"},
     "serve": GROUND | {"tasks", "model", "imaging"},
+    "ablate": GROUND | {"recipe", "tasks", "model", "train", "bench", "sheet"},
 }
 
 

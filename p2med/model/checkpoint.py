@@ -21,10 +21,11 @@ from torch import Tensor
 from p2med.errors import ModelError, RecipeError
 from p2med.imaging.spec import ImageSpec
 from p2med.model.build import P2MedForConditionalGeneration
+from p2med.model.outside import EXPORT, OF_THE_ENGINE, Outside
 from p2med.model.processor import P2MedProcessor
 from p2med.model.shape import P2MedConfig
 from p2med.model.tokenizer import open_tokenizer
-from p2med.model.weights import TensorFiles, fill, fill_buffers, write_shards
+from p2med.model.weights import ANY_ROTARY, TensorFiles, fill, fill_buffers, write_shards
 
 DIGESTS = "digests.json"
 STAGES = "stages.json"
@@ -110,7 +111,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         words = str(error).splitlines()[0]
         raise ModelError(f"{folder} is no checkpoint of this version: {words}") from None
     files = TensorFiles(folder)
-    fill(model, files, files.shapes, folder, dtype=None)
+    if (folder / EXPORT).exists():
+        model.language_model = Outside(model.language_model)
+    left_out = OF_THE_ENGINE if (folder / EXPORT).exists() else ANY_ROTARY
+    fill(model, files, files.shapes, folder, dtype=None, left_out=left_out)
     fill_buffers(model)
     processor = P2MedProcessor(
         open_tokenizer(tokenizer_model),

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from p2med.errors import ModelError
 from p2med.imaging.spec import ImageSpec
 from p2med.model.checkpoint import Checkpoint, load_checkpoint, resolve_checkpoint
+from p2med.model.exported import open_exported
 from p2med.model.processor import stack
+from p2med.model.sessions import OpenSession, TorchSession
 from p2med.model.shape import plugin
 from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation
@@ -33,7 +34,8 @@ class _Prompt:
 class Generator:
     """Holds a checkpoint in memory. Not thread-safe: one caller at a time."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device):
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, open_session: OpenSession | None = None):
+        """`open_session`: the engine of an exported checkpoint; None: the language model runs in torch."""
         self.model = checkpoint.model.eval().to(device)
         self.processor = checkpoint.processor
         self.image_spec: ImageSpec | None = (
@@ -47,6 +49,7 @@ class Generator:
             module, _ = plugin("adapter", self.model.config.adapter)
             module.merge(self.model.language_model)
         self.model.requires_grad_(False)
+        self._open = open_session or (lambda: TorchSession(self.model.language_model))
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "auto", threads: int | None = None) -> "Generator":
@@ -61,7 +64,10 @@ class Generator:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and not torch.cuda.is_available():
             raise ModelError("device cuda: this machine has none; use cpu or auto")
-        return cls(load_checkpoint(resolve_checkpoint(Path(checkpoint))), torch.device(device))
+        folder = resolve_checkpoint(Path(checkpoint))
+        loaded = load_checkpoint(folder)
+        engine = open_exported(folder, loaded.model.config.text_config)
+        return cls(loaded, torch.device("cpu" if engine else device), engine)
 
     # ---------------------------------------------------------------- three ways to ask
 
@@ -179,19 +185,12 @@ class Generator:
         """Yield, step by step, the (row, token) pairs of the rows that have not stopped."""
         embeds, mask = self._embed([p.ids for p in prompts], [i for p in prompts for i in p.images])
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config.text_config)
+        session = self._open()
         random = torch.Generator(device=self.device).manual_seed(seed)
         rows = torch.arange(len(prompts), device=self.device)
         longest = max(len(p.ids) for p in prompts)
         for _ in range(min(max_new_tokens, self.max_tokens - longest)):
-            logits = self.model.language_model(
-                inputs_embeds=embeds,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
+            logits = session.feed(embeds, mask, positions)[:, -1]
             token = _choose(logits, temperature, top_p, random)
             going = token != self.stop
             if not bool(going.all()):  # rows that stopped leave the batch
@@ -199,7 +198,7 @@ class Generator:
                 if not len(keep):
                     return
                 rows, token, mask, positions = rows[keep], token[keep], mask[keep], positions[keep]
-                cache.batch_select_indices(keep)
+                session.keep(keep)
             yield list(zip(rows.tolist(), token.tolist(), strict=True))
             embeds = self.model.get_input_embeddings()(token[:, None])
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
@@ -210,13 +209,7 @@ class Generator:
         embeds, mask = self._embed([prompt.ids + a for a in answers], prompt.images * len(answers))
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         longest = max(map(len, answers))
-        logits = self.model.language_model(
-            inputs_embeds=embeds,
-            attention_mask=mask,
-            position_ids=positions,
-            use_cache=False,
-            logits_to_keep=longest + 1,
-        ).logits.float()
+        logits = self._open().feed(embeds, mask, positions, last=longest + 1).float()
         scores = torch.log_softmax(logits, dim=-1)
         totals = []
         for row, answer in enumerate(answers):
