@@ -6,6 +6,7 @@ Half of a CT sample's cost is its encoder (shared measurements: 13 to 19 s a vol
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from p2med.files import write_bytes
+from p2med.train import ranks
 
 
 class FeatureFolder:
@@ -45,9 +47,11 @@ class FeatureFolder:
         return features if wanted == _digest(features) else None
 
     def write(self, path: Path, features: Tensor) -> None:
-        """Keep them; they appear whole or not at all."""
+        """Keep them; they appear whole or not at all, also when another process writes the same just now."""
         kept = features.detach().cpu().contiguous()
-        write_bytes(path, save({"features": kept}, {"sha256": _digest(kept)}))
+        mine = path.with_suffix(f".{ranks.world()[0]}")
+        write_bytes(mine, save({"features": kept}, {"sha256": _digest(kept)}))
+        os.replace(mine, path)
 
 
 def _digest(features: Tensor) -> str:
