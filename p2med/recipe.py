@@ -81,35 +81,56 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path} is not a recipe: its top level must be keys like `ingest:`")
     for override in overrides:
         _apply(raw, override)
+    return recipe_of(raw, str(path))
+
+
+def recipe_of(raw: dict[str, Any], where: str) -> Recipe:
+    """Validate a recipe's mapping; `where` names it in the error.
+
+    Raises:
+      RecipeError: a key or value is wrong.
+    """
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_first_fault(error)}") from None
+        raise RecipeError(f"{where}: {_first_fault(error)}") from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override}: write key=value, e.g. --set train.threads=2")
-    node: Any = raw
-    *parents, last = key.split(".")
-    for name in parents:
-        node = node[int(name)] if isinstance(node, list) and name.isdigit() else _child(node, name, key)
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         raise RecipeError(f"--set {key}: {value!r} is not a YAML value") from None
+    set_value(raw, key, parsed, f"--set {key}")
+
+
+def set_value(raw: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Put a value under a dotted key of a recipe's mapping.
+
+    Raises:
+      RecipeError: there is no such place.
+    """
+    node: Any = raw
+    *parents, last = key.split(".")
+    for name in parents:
+        if isinstance(node, list) and name.isdigit() and int(name) < len(node):
+            node = node[int(name)]
+        else:
+            node = _child(node, name, where)
     if isinstance(node, list) and last.isdigit() and int(last) < len(node):
-        node[int(last)] = parsed
+        node[int(last)] = value
     elif isinstance(node, dict):
-        node[last] = parsed
+        node[last] = value
     else:
-        raise RecipeError(f"--set {key}: there is no such place in the recipe")
+        raise RecipeError(f"{where}: there is no such place in the recipe")
 
 
-def _child(node: Any, name: str, key: str) -> Any:
+def _child(node: Any, name: str, where: str) -> Any:
     if not isinstance(node, dict):
-        raise RecipeError(f"--set {key}: there is no such place in the recipe")
+        raise RecipeError(f"{where}: there is no such place in the recipe")
     if node.get(name) is None:
         node[name] = {}
     return node[name]

@@ -37,7 +37,7 @@ def score_bars(results: Sequence[Result], title: str) -> bytes:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_title(title, fontsize=9)
-    return _png(figure)
+    return as_png(figure)
 
 
 def seeing_bars(results: Sequence[Result]) -> bytes:
@@ -62,7 +62,7 @@ def seeing_bars(results: Sequence[Result]) -> bytes:
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("disease F1 (micro)", fontsize=8)
     axes.legend(fontsize=7, loc="upper right", ncols=2)
-    return _png(figure)
+    return as_png(figure)
 
 
 def loss_curves(traces: dict[str, Sequence[tuple[int, float]]]) -> bytes:
@@ -74,10 +74,11 @@ def loss_curves(traces: dict[str, Sequence[tuple[int, float]]]) -> bytes:
         axes.set_xlabel("step", fontsize=7)
         axes.tick_params(labelsize=7)
     panels[0][0].set_ylabel("loss", fontsize=8)
-    return _png(figure)
+    return as_png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """The figure as bytes, and closed; the same figure gives the same bytes."""
     sink = io.BytesIO()
     font = chinese_font()
     with matplotlib.rc_context({"font.family": [font, "DejaVu Sans"] if font else ["DejaVu Sans"]}):

@@ -23,6 +23,36 @@ def mean_ci95(values: Sequence[float]) -> tuple[float | None, float | None, floa
     return mean, mean - half, mean + half
 
 
+def paired_ci95(
+    values: Sequence[float], others: Sequence[float]
+) -> tuple[float | None, float | None, float | None]:
+    """Mean of values - others over the same items, in the same order, with its t-interval."""
+    return mean_ci95([a - b for a, b in zip(values, others, strict=True)])
+
+
+def mean_of_means_ci95(
+    groups: Sequence[Sequence[float]],
+) -> tuple[float | None, float | None, float | None]:
+    """Mean over groups of their means, every group weighing the same, with its 95 % interval.
+
+    Returns:
+      (mean, low, high); the interval is None when a group has fewer than two values, all without groups.
+
+    Source: variances of independent means add up; degrees of freedom after Welch (1947) and Satterthwaite.
+    """
+    if not groups or not all(groups):
+        return None, None, None
+    mean = float(np.mean([np.mean(g) for g in groups]))
+    if min(len(g) for g in groups) < 2:
+        return mean, None, None
+    parts = [float(np.var(g, ddof=1)) / len(g) / len(groups) ** 2 for g in groups]
+    if not sum(parts):
+        return mean, mean, mean
+    freedom = sum(parts) ** 2 / sum(p**2 / (len(g) - 1) for p, g in zip(parts, groups, strict=True))
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+    return mean, mean - half, mean + half
+
+
 def auc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
     """Area under the ROC curve by the rank sum, ties counted half; None without both classes."""
     n_positive = sum(positive)

@@ -26,11 +26,21 @@ class Bars(NamedTuple):
     others: int = 0
 
 
+class Picture(NamedTuple):
+    title: Words
+    path: str
+    """Where Markdown finds it."""
+    png: bytes
+
+
+Block = Text | Table | Bars | Picture
+
+
 class Part(NamedTuple):
     """A chapter of the sheet."""
 
     title: Words
-    blocks: Sequence[Text | Table | Bars]
+    blocks: Sequence[Block]
 
 
 LANGUAGES = ("zh", "en")

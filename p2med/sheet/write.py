@@ -1,5 +1,6 @@
 """The data sheet as HTML and Markdown in Chinese and English, and in a terminal; one content for all."""
 
+import base64
 import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
-from p2med.sheet.blocks import LANGUAGES, Bars, Part, Table, Text, said
+from p2med.sheet.blocks import LANGUAGES, Bars, Block, Part, Picture, Table, Text, said
 from p2med.sheet.content import chapters
 from p2med.store import write_text
 
@@ -45,13 +46,13 @@ def write_sheet(root: Path, out: Path | None = None) -> list[Path]:
 # ---------------------------------------------------------------- HTML
 
 
-def as_html(parts: Sequence[Part], language: str, title: str) -> str:
-    """One page without scripts or links to elsewhere."""
+def as_html(parts: Sequence[Part], language: str, title: str, stem: str = "datasheet") -> str:
+    """One page without scripts or links to elsewhere; the other language's is `<stem>.<language>.html`."""
     other = "en" if language == "zh" else "zh"
     lines = [
         f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{html.escape(title)}</title>',
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>",
-        f'<p><a href="datasheet.{other}.html">{"中文" if other == "zh" else "English"}</a></p>',
+        f'<p><a href="{stem}.{other}.html">{"中文" if other == "zh" else "English"}</a></p>',
     ]
     for part in parts:
         lines.append(f"<h2>{html.escape(said(part.title, language))}</h2>")
@@ -62,9 +63,13 @@ def as_html(parts: Sequence[Part], language: str, title: str) -> str:
     return "\n".join([*lines, "</html>", ""])
 
 
-def _html_block(block: Text | Table | Bars, language: str) -> Iterator[str]:
+def _html_block(block: Block, language: str) -> Iterator[str]:
     if isinstance(block, Text):
         yield f"<p>{html.escape(said(block.words, language))}</p>"
+        return
+    if isinstance(block, Picture):
+        source = f"data:image/png;base64,{base64.b64encode(block.png).decode()}"
+        yield f'<img style="max-width:100%" alt="{html.escape(said(block.title, language))}" src="{source}">'
         return
     yield f"<div><h3>{html.escape(said(block.title, language))}</h3>"
     if isinstance(block, Bars):
@@ -100,6 +105,9 @@ def as_markdown(parts: Sequence[Part], language: str, title: str) -> str:
             if isinstance(block, Text):
                 lines += [said(block.words, language), ""]
                 continue
+            if isinstance(block, Picture):
+                lines += [f"![{said(block.title, language)}]({block.path})", ""]
+                continue
             lines += [f"**{said(block.title, language)}**", ""]
             columns, rows = _cells(block, language)
             lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
@@ -125,8 +133,8 @@ def show(root: Path, language: str, console: Console | None = None) -> None:
     for part in chapters(root):
         console.rule(said(part.title, language), align="left")
         for block in part.blocks:
-            if isinstance(block, Text):
-                console.print(said(block.words, language))
+            if isinstance(block, (Text, Picture)):
+                console.print(said(block.words if isinstance(block, Text) else block.title, language))
                 continue
             columns, rows = _cells(block, language)
             table = TerminalTable(*columns, title=said(block.title, language), title_justify="left")
