@@ -4,12 +4,14 @@ Coordinates: x from -1 (the child's right, left on the film) to 1, y from -1 (ap
 also d from -1 (front) to 1 (back). A lesion has one place in (x, d, y), which both kinds of picture show.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image
 
 from p2med.schema.base import Frozen
+from p2med.synth.functions import cos, exp, sin
 from p2med.synth.illness import Lungs
 
 LUNG_X, LUNG_RX, LUNG_RY = 0.40, 0.28, 0.62
@@ -63,7 +65,7 @@ def _grid(pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _soft(inside: np.ndarray, sharpness: float = 25.0) -> np.ndarray:
     """0 outside, 1 inside, smooth in between; `inside` is positive inside."""
-    return 1.0 / (1.0 + np.exp(-np.clip(inside * sharpness, -30, 30)))
+    return 1.0 / (1.0 + exp(-np.clip(inside * sharpness, -30, 30)))
 
 
 def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
@@ -100,8 +102,8 @@ def xray_ap(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generato
     gx, gy = _grid(n)
     angle = rng.uniform(-0.05, 0.05)
     zoom = anatomy.scale * rng.uniform(0.97, 1.03)
-    x = (gx * np.cos(angle) + gy * np.sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
-    y = (gy * np.cos(angle) - gx * np.sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
+    x = (gx * cos(angle) + gy * sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
+    y = (gy * cos(angle) - gx * sin(angle)) / zoom + rng.uniform(-0.04, 0.04)
     wide = anatomy.lung_width * (1.14 if lungs.hyperinflation else 1.0)
     dome = 0.0 if lungs.hyperinflation else 0.16
     floor = 0.48 + anatomy.diaphragm + (0.24 if lungs.hyperinflation else 0.0)
@@ -116,8 +118,8 @@ def xray_ap(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Generato
     film = 0.60 * body - depth * lung
     heart = _soft(_ellipse(x, y, 0.09, 0.22, 0.25 * anatomy.heart, 0.30 * anatomy.heart))
     film += 0.24 * heart * lung + 0.06 * heart
-    film += 0.10 * np.exp(-((x / 0.09) ** 2)) * body
-    film += 0.035 * np.cos(26 * (y - 0.45 * x**2) + 6 * anatomy.ribs) * body * (np.abs(x) > 0.12)
+    film += 0.10 * exp(-((x / 0.09) ** 2)) * body
+    film += 0.035 * cos(26 * (y - 0.45 * x**2) + 6 * anatomy.ribs) * body * (np.abs(x) > 0.12)
     film += _vessels(x, y, lungs, rng) * lung
     film += _lesions_ap(x, y, lungs, anatomy, n, rng) * lung
     if lungs.effusion_side:
@@ -136,11 +138,11 @@ def _vessels(x: np.ndarray, y: np.ndarray, lungs: Lungs, rng: np.random.Generato
         ox, oy = sign * 0.16, 0.0
         angle = rng.uniform(-1.2, 1.2)
         length = rng.uniform(0.3, 0.5)
-        dx, dy = sign * np.cos(angle), np.sin(angle)
+        dx, dy = sign * cos(angle), sin(angle)
         along = (x - ox) * dx + (y - oy) * dy
         across = (x - ox) * -dy + (y - oy) * dx
         fade = np.clip(1 - along / length, 0, 1) * (along > 0)
-        found = np.maximum(found, strength * fade * np.exp(-((across / width) ** 2)))
+        found = np.maximum(found, strength * fade * exp(-((across / width) ** 2)))
     return found
 
 
@@ -153,7 +155,7 @@ def _lesions_ap(
         if lungs.pattern == "lobar":
             found = np.maximum(found, 0.40 * _soft(_ellipse(x, y, px, py, radius, radius * 0.85), 6))
         else:
-            ball = np.exp(-(((x - px) ** 2 + (y - py) ** 2) / (0.8 * radius) ** 2))
+            ball = exp(-(((x - px) ** 2 + (y - py) ** 2) / (0.8 * radius) ** 2))
             found = np.maximum(found, 0.32 * ball)
     return found * texture
 
@@ -175,9 +177,9 @@ def xray_lateral(lungs: Lungs, anatomy: Anatomy, pixels: int, rng: np.random.Gen
     lung = _soft(_ellipse(d, y, 0.05, -0.05, 0.58, 0.66)) * _soft(0.45 + 0.12 * d - y, 40)
     film = 0.66 * _soft(_ellipse(d, y, 0, 0.3, 0.8, 1.5)) - 0.30 * lung
     film += 0.2 * _soft(_ellipse(d, y, -0.3, 0.2, 0.26, 0.26)) * lung
-    film += 0.12 * np.exp(-(((d - 0.62) / 0.09) ** 2))
+    film += 0.12 * exp(-(((d - 0.62) / 0.09) ** 2))
     for _, pd, py, radius in _patches(lungs, anatomy):
-        film += 0.14 * np.exp(-(((d - 1.4 * pd) ** 2 + (y - py) ** 2) / radius**2)) * lung
+        film += 0.14 * exp(-(((d - 1.4 * pd) ** 2 + (y - py) ** 2) / radius**2)) * lung
     if lungs.effusion_side:
         film += (
             0.22 * _soft(y - 0.34 + 0.3 * lungs.effusion_amount * np.clip(d, 0, 1), 25) * _soft(d - 0.1, 10)
@@ -212,17 +214,19 @@ def ct_volume(
     body = _soft(_ellipse(x, d, 0, 0, 0.9, 0.68), 60)
     inner = _soft(_ellipse(x, d, 0, 0, 0.84, 0.62), 60)
     spine = _soft(_ellipse(x, d, 0, 0.44, 0.11, 0.11), 30)
+    around_cos, around_sin = _nine_times(x, d)
     for k in range(slices):
         y = -0.66 + 1.2 * k / (slices - 1)
         hu = AIR + (FAT - AIR) * body + (SOFT - FAT) * inner
+        phase = 14 * y + 6 * anatomy.ribs
         ring = np.abs(_ellipse(x, d, 0, 0, 0.8, 0.58)) < 0.035
-        ribs = ring & (np.cos(9 * np.arctan2(d, x) + 14 * y + 6 * anatomy.ribs) > 0.35)
+        ribs = ring & (around_cos * cos(phase) - around_sin * sin(phase) > 0.35)
         lung = np.zeros_like(x)
         high = np.sqrt(max(0.05, 1 - ((y + 0.02) / 0.78) ** 2))
         for sign in (-1.0, 1.0):
             field = _ellipse(x, d, sign * LUNG_X, 0.0, LUNG_RX * wide * high, 0.5 * high)
             lung = np.maximum(lung, _soft(field, 30))
-        heart_size = max(0.0, 1 - ((y - 0.22) / (0.34 * anatomy.heart)) ** 2) ** 0.5
+        heart_size = math.sqrt(max(0.0, 1 - ((y - 0.22) / (0.34 * anatomy.heart)) ** 2))
         heart = np.zeros_like(x)
         if heart_size > 0.05:
             heart = _soft(_ellipse(x, d, 0.09, -0.14, 0.25 * heart_size, 0.24 * heart_size), 20)
@@ -240,6 +244,15 @@ def ct_volume(
     return volume
 
 
+def _nine_times(x: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(cos, sin) of nine times the angle of (x, d), in which the ribs lie around the body."""
+    length = np.maximum(np.sqrt(x * x + d * d), 1e-6)
+    c, s = x / length, d / length
+    for _ in range(2):  # three times, and three times again
+        c, s = 4 * c * c * c - 3 * c, 3 * s - 4 * s * s * s
+    return c, s
+
+
 def _vessels_ct(
     x: np.ndarray, d: np.ndarray, y: float, dots: list[tuple[float, float, float]], lungs: Lungs, air: float
 ) -> np.ndarray:
@@ -248,7 +261,7 @@ def _vessels_ct(
     for px, pd, py in dots[: 40 if ill else 16]:
         if abs(py - y) < 0.15:
             radius = 0.03 if ill else 0.018
-            found = np.maximum(found, air + 700 * np.exp(-(((x - px) ** 2 + (d - pd) ** 2) / radius**2)))
+            found = np.maximum(found, air + 700 * exp(-(((x - px) ** 2 + (d - pd) ** 2) / radius**2)))
     return found
 
 
@@ -261,7 +274,7 @@ def _lesions_ct(
             inside = 1 - np.sqrt(((x - px) ** 2 + (d - pd) ** 2 + (y - py) ** 2) / (1.15 * radius) ** 2)
             found = np.maximum(found, air + (20 - air) * _soft(inside, 8))
         else:
-            ball = np.exp(-(((x - px) ** 2 + (d - pd) ** 2 + (y - py) ** 2) / radius**2))
+            ball = exp(-(((x - px) ** 2 + (d - pd) ** 2 + (y - py) ** 2) / radius**2))
             found = np.maximum(found, air + 650 * ball)
     return found
 
