@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from p2med.bench.config import BenchConfig
+from p2med.card.config import Statement, Uses
 from p2med.curate.config import CurateConfig
 from p2med.deid.config import DeidConfig
 from p2med.errors import RecipeError
@@ -36,6 +37,9 @@ class Recipe(Frozen):
     train: TrainConfig | None = None
     bench: BenchConfig | None = None
     serve: ServeConfig = ServeConfig()
+    use: Uses = ("research",)
+    """What the model is for; a part whose licence forbids it is refused before training (card/ledger.py)."""
+    licences: tuple[Statement, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "curate": GROUND | {"imaging", "clinical"},
     "mix": GROUND | {"tasks"},
     "sheet": GROUND,
+    "card": GROUND | {"sheet"},
     "train": GROUND | {"model", "imaging"},
     "bench": GROUND | {"tasks", "model", "clinical", "imaging"},
     "export": GROUND | {"model", "imaging"},

@@ -1,6 +1,7 @@
 """What a finished stage is known by, and the manifest of the verb."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,12 @@ def is_finished(place: Path, identity: dict[str, Any]) -> bool:
         return False
 
 
-def write_manifest(config: TrainConfig, folder: Path, mix: Path) -> None:
-    """Counts, reasons and digests of every stage; the last file that the verb writes."""
-    counts, reasons, notes = {}, {}, {}
+def write_manifest(
+    config: TrainConfig, folder: Path, mix: Path, licences: Mapping[str, Any] | None = None
+) -> None:
+    """Counts, reasons and digests of every stage, and the parts' licences; the last file the verb writes."""
+    counts, reasons = {}, {}
+    notes: dict[str, Any] = {"licences": dict(licences)} if licences else {}
     for stage in config.stages:
         made_by = json.loads((folder / stage.stage / "stage.json").read_bytes())
         noun = f"conversation_{stage.stage}"

@@ -6,6 +6,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,17 @@ CODE = ("train", "model", "schema", "store.py", "files.py")
 
 
 def run(
-    config: TrainConfig, model: ModelSection, image: ImageSpec, root: Path, stage: str | None = None
+    config: TrainConfig,
+    model: ModelSection,
+    image: ImageSpec,
+    root: Path,
+    stage: str | None = None,
+    licences: Mapping[str, Any] | None = None,
 ) -> None:
     """Train every stage, or up-to-date ones excepted only `stage`.
+
+    Args:
+      licences: what the parts may be used for (card/ledger.py); kept in the manifest, decides nothing here.
 
     Raises:
       P2MedError: 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
@@ -50,6 +59,8 @@ def run(
     device = ranks.join(device)
     with ranks.one_line_when_another_stops(), ranks.alone(folder):
         _train_all(config, model, image, root, mix, stage, device, threads)
+        if stage is None and ranks.first():
+            write_manifest(config, folder, mix, licences)
     ranks.leave()
 
 
@@ -84,8 +95,6 @@ def _train_all(
         elif [s.stage for s in config.stages].index(stage) > config.stages.index(entry):
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
         previous = place
-    if stage is None and ranks.first():
-        write_manifest(config, folder, mix)
 
 
 def _train_stage(
