@@ -15,10 +15,11 @@ import typer
 from p2med import plugins, store
 from p2med.ablate.commands import ablate_command
 from p2med.bench.commands import gate
+from p2med.card.commands import card
 from p2med.curate.commands import dedup, diagnoses
 from p2med.deid.commands import DeidGroup
 from p2med.errors import P2MedError, RecipeError
-from p2med.export.commands import export, merge
+from p2med.export.commands import export, merge, parity
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.model.commands import assemble, doctor
@@ -65,6 +66,7 @@ def run(
         raise RecipeError("torchrun starts `p2med train` alone; run the other verbs without it")
     loaded = _read(recipe, overrides)
     root = runs / loaded.name
+    _licences(loaded, root)
     wanted = [v for v in store.VERBS[:-1] if getattr(loaded, v) is not None]
     for name, which in (("--from", first), ("--to", last)):
         if which is not None and which not in wanted:
@@ -85,12 +87,29 @@ def _run_verb(verb: str, recipe: Recipe, root: Path) -> None:
     if verb == "synth":
         verb_run(section, store.verb_folder(root, verb))
     elif verb == "train":
-        assert recipe.model and recipe.curate  # Recipe refuses a train section without them
-        verb_run(section, recipe.model, recipe.curate.image, root)
+        _train(recipe, root)
     elif verb == "bench":
         verb_run(section, root, _stages(recipe))
     else:
         verb_run(section, root)
+
+
+def _licences(recipe: Recipe, root: Path) -> dict[str, Any]:
+    """What the model's parts may be used for; what the recipe is for is refused here if one forbids it."""
+    check = importlib.import_module("p2med.card.ledger").check_use
+    sources = recipe.ingest.sources if recipe.ingest else ()
+    return check(recipe.model, sources, recipe.licences, recipe.use, root)
+
+
+def _train(recipe: Recipe, root: Path, stage: str | None = None) -> None:
+    if not (recipe.train and recipe.model and recipe.curate):
+        raise RecipeError(f"recipe {recipe.name!r} has no section `train`")
+    licences = _licences(recipe, root)
+    verb_run = importlib.import_module("p2med.train.run").run
+    verb_run(recipe.train, recipe.model, recipe.curate.image, root, stage=stage, licences=licences)
+    if os.environ.get("RANK", "0") == "0":
+        page = importlib.import_module("p2med.card.training").write_training_page(root)
+        say(f"train: curves in {page}")
 
 
 def _stages(recipe: Recipe) -> tuple[str, ...]:
@@ -139,12 +158,9 @@ def train(
 ) -> None:
     """5. Train the stages one after another; a stage that is up to date is skipped."""
     loaded = _read(recipe, overrides)
-    if not (loaded.train and loaded.model and loaded.curate):
-        raise RecipeError(f"recipe {loaded.name!r} has no section `train`")
-    if stage is not None and stage not in _stages(loaded):
+    if stage is not None and loaded.train and stage not in _stages(loaded):
         raise RecipeError(f"--stage {stage}: this recipe trains {', '.join(_stages(loaded))}")
-    verb_run = importlib.import_module("p2med.train.run").run
-    verb_run(loaded.train, loaded.model, loaded.curate.image, runs / loaded.name, stage=stage)
+    _train(loaded, runs / loaded.name, stage)
 
 
 @app.command()
@@ -192,7 +208,21 @@ def answer(
     )
 
 
-for _command in (synth, dedup, diagnoses, review, show, sheet, gate, assemble, doctor, merge, export):
+for _command in (
+    synth,
+    dedup,
+    diagnoses,
+    review,
+    show,
+    sheet,
+    card,
+    gate,
+    assemble,
+    doctor,
+    merge,
+    export,
+    parity,
+):
     app.command()(_command)
 app.command(name="map")(map_export)
 app.command(name="ablate")(ablate_command(_run_verb))

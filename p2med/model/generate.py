@@ -24,7 +24,7 @@ BATCH = 32
 
 
 @dataclass
-class _Prompt:
+class Prompt:
     """One conversation ready to be continued: ids int64[T] and its images' embeddings float[I, K, d]."""
 
     ids: list[int]
@@ -49,7 +49,7 @@ class Generator:
             module, _ = plugin("adapter", self.model.config.adapter)
             module.merge(self.model.language_model)
         self.model.requires_grad_(False)
-        self._open = open_session or (lambda: TorchSession(self.model.language_model))
+        self.open_session = open_session or (lambda: TorchSession(self.model.language_model))
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "auto", threads: int | None = None) -> "Generator":
@@ -91,9 +91,9 @@ class Generator:
         """
         answers: list[str] = []
         for start in range(0, len(conversations), BATCH):
-            prompts = [self._prompt(c, load) for c in conversations[start : start + BATCH]]
+            prompts = [self.prompt(c, load) for c in conversations[start : start + BATCH]]
             found: list[list[int]] = [[] for _ in prompts]
-            for tokens in self._steps(prompts, max_new_tokens, temperature, top_p, seed + start):
+            for tokens in self.steps(prompts, max_new_tokens, temperature, top_p, seed + start):
                 for row, token in tokens:
                     found[row].append(token)
             answers += [self._text(ids) for ids in found]
@@ -111,10 +111,10 @@ class Generator:
     ) -> Iterator[str]:
         """Pieces of one answer as they come; a character is held back until all its bytes are there."""
         with torch.inference_mode():
-            prompt = self._prompt(conversation, load)
+            prompt = self.prompt(conversation, load)
         ids: list[int] = []
         shown = ""
-        steps = self._steps([prompt], max_new_tokens, temperature, top_p, seed)
+        steps = self.steps([prompt], max_new_tokens, temperature, top_p, seed)
         while cancelled is None or not cancelled():
             with torch.inference_mode():
                 tokens = next(steps, None)
@@ -137,7 +137,7 @@ class Generator:
         for conversation in conversations:
             if len(conversation.options) < 2:
                 raise ModelError(f"{conversation.task}: probabilities need at least two options")
-            prompt = self._prompt(conversation, load)
+            prompt = self.prompt(conversation, load)
             answers = [[*self.processor.text_ids(o), self.stop] for o in conversation.options]
             scores = self._likelihoods(prompt, answers)
             shares = torch.softmax(scores.double(), dim=0)
@@ -154,7 +154,7 @@ class Generator:
         """What the tokens say; bytes that make no character are left out."""
         return self.processor.text_of(ids)
 
-    def _prompt(self, conversation: Conversation, load: Loader) -> _Prompt:
+    def prompt(self, conversation: Conversation, load: Loader) -> Prompt:
         if not conversation.turns or conversation.turns[-1].role != "user":
             raise ModelError("the last turn of a conversation must be the user's")
         if conversation.has_image and self.image_spec is None:
@@ -170,22 +170,22 @@ class Generator:
             pixels, slices = stack([volume])
             pixels, slices = pixels.to(self.device), slices.to(self.device)
             images.append(self.model.image_tokens(self.model.encode(pixels, slices), slices)[0])
-        return _Prompt(ids, images)
+        return Prompt(ids, images)
 
-    def _embed(self, rows: list[list[int]], images: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def embed(self, rows: list[list[int]], images: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Left-padded float[B, T, d] and bool[B, T]."""
         padded = self.processor.pad(rows)
         ids = padded["input_ids"].to(self.device)
         flat = torch.cat(images) if images else None
         return self.model.embed(ids, flat), padded["attention_mask"].to(self.device)
 
-    def _steps(
-        self, prompts: list[_Prompt], max_new_tokens: int, temperature: float, top_p: float, seed: int
+    def steps(
+        self, prompts: list[Prompt], max_new_tokens: int, temperature: float, top_p: float, seed: int
     ) -> Iterator[list[tuple[int, int]]]:
         """Yield, step by step, the (row, token) pairs of the rows that have not stopped."""
-        embeds, mask = self._embed([p.ids for p in prompts], [i for p in prompts for i in p.images])
+        embeds, mask = self.embed([p.ids for p in prompts], [i for p in prompts for i in p.images])
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        session = self._open()
+        session = self.open_session()
         random = torch.Generator(device=self.device).manual_seed(seed)
         rows = torch.arange(len(prompts), device=self.device)
         longest = max(len(p.ids) for p in prompts)
@@ -204,12 +204,12 @@ class Generator:
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             positions = positions[:, -1:] + 1
 
-    def _likelihoods(self, prompt: _Prompt, answers: list[list[int]]) -> Tensor:
+    def _likelihoods(self, prompt: Prompt, answers: list[list[int]]) -> Tensor:
         """log p of each answer after the prompt, float[len(answers)]."""
-        embeds, mask = self._embed([prompt.ids + a for a in answers], prompt.images * len(answers))
+        embeds, mask = self.embed([prompt.ids + a for a in answers], prompt.images * len(answers))
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         longest = max(map(len, answers))
-        logits = self._open().feed(embeds, mask, positions, last=longest + 1).float()
+        logits = self.open_session().feed(embeds, mask, positions, last=longest + 1).float()
         scores = torch.log_softmax(logits, dim=-1)
         totals = []
         for row, answer in enumerate(answers):

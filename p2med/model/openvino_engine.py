@@ -47,14 +47,15 @@ class OpenVinoEngine:
         self._compiled = core.compile_model(self._graph.build(taps), "CPU", settings)
 
     def open_session(self) -> "OpenVinoSession":
-        return OpenVinoSession(self._compiled.create_infer_request(), self.taps)
+        return OpenVinoSession(self, self._compiled.create_infer_request())
 
 
 class OpenVinoSession:
     """Keys and values live in the request's state; `seen` has the taps of the last call."""
 
-    def __init__(self, request: ov.InferRequest, taps: Sequence[str]):
-        self._request, self._taps = request, taps
+    def __init__(self, engine: OpenVinoEngine, request: ov.InferRequest):
+        self._engine = engine  # its arrays hold the weights
+        self._request, self._taps = request, engine.taps
         self._rows: np.ndarray | None = None
         self.seen: dict[str, Tensor] = {}
 

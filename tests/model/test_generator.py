@@ -37,8 +37,8 @@ def test_a_batch_answers_like_each_alone(generator, asked, hospital):
 def test_an_answer_ends_at_its_stop_token_and_the_others_go_on(generator, asked, hospital):
     generator.stop = -1
     free = generator.answer(asked, hospital.pixels_of, max_new_tokens=12)
-    prompts = [generator._prompt(asked[1], hospital.pixels_of)]
-    ids = [token for step in generator._steps(prompts, 12, 0.0, 1.0, 0) for _, token in step]
+    prompts = [generator.prompt(asked[1], hospital.pixels_of)]
+    ids = [token for step in generator.steps(prompts, 12, 0.0, 1.0, 0) for _, token in step]
     generator.stop = ids[6]
     stopped = generator.answer(asked, hospital.pixels_of, max_new_tokens=12)
     assert free[1].startswith(stopped[1]) and len(stopped[1]) < len(free[1])
@@ -85,7 +85,7 @@ def test_probabilities_are_the_likelihoods_of_the_options(generator, hospital):
     assert tuple(found) == options and sum(found.values()) == pytest.approx(1, abs=1e-9)
     logs = []
     for option in options:  # the plain way: one uncached pass for each option
-        prompt = generator._prompt(asked, hospital.pixels_of)
+        prompt = generator.prompt(asked, hospital.pixels_of)
         answer = [*generator.processor.text_ids(option), generator.stop]
         ids = torch.tensor([prompt.ids + answer])
         with torch.no_grad():

@@ -147,14 +147,14 @@ def test_mirrored_pixels_are_found(healthy):
 
 def test_images_in_the_wrong_order_are_found(two_films):
     def fault(one: Generator) -> None:
-        prompt = one._prompt
+        prompt = one.prompt
 
         def reversed_images(conversation, load):
             made = prompt(conversation, load)
             made.images.reverse()
             return made
 
-        one._prompt = reversed_images
+        one.prompt = reversed_images
 
     assert "fit better" in judged(two_films, fault)["reverse_order"]
 
