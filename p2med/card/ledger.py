@@ -1,7 +1,7 @@
 """Which parts a model is made of, under which licence each stands, and which uses that leaves.
 
-A part is known by what the recipe states, else by what its folder's README states, else not at all: then only
-research inside the project is left. What a folder's shape betrays is added to what anyone states.
+A part is known by what the recipe states and by what its folder's README states; by neither, only research
+inside the project is left. What README and shape of a folder forbid, no statement frees.
 """
 
 import json
@@ -204,7 +204,9 @@ def part(name: str, title: str, statement: Statement | None, folder: Path | None
         found = _from_readme(found, folder)
     config = _config(folder) if folder else {}
     if statement is not None:
-        found = _stated(found, statement, config)
+        stated = _stated(found, statement, config)
+        # What the README forbids stays forbidden: only `permits` lifts it, with the paper that does.
+        found = stated.model_copy(update={"forbids": found.forbids | stated.forbids})
     return _betrayed(found, config)
 
 
