@@ -13,6 +13,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from p2med.model import causal
+
 NAME = "p2med_packed"
 
 
@@ -32,6 +34,8 @@ def attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    if query.device.type == "cpu" and not dropout and _computes_in_bfloat16(query):
+        return causal.attention(query, key, value, lengths, scaling).transpose(1, 2).contiguous(), None
     grouped = key.shape[1] != query.shape[1]
     each = [
         F.scaled_dot_product_attention(
@@ -40,6 +44,12 @@ def attention(
         for qkv in zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True)
     ]
     return torch.cat(each, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _computes_in_bfloat16(tensor: Tensor) -> bool:
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return tensor.dtype == torch.bfloat16
 
 
 AttentionInterface.register(NAME, attention)

@@ -5,10 +5,11 @@ given the language model alone.
 """
 
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear, LoraLayer
 from pydantic import Field
 from torch import nn
 
+from p2med.model.adapters._product import LeanLinear
 from p2med.schema.base import Frozen
 
 
@@ -31,6 +32,9 @@ def build(options: Options, language_model: nn.Module) -> None:
         bias="none",
     )
     inject_adapter_in_model(shape, language_model)
+    for module in language_model.modules():
+        if type(module) is Linear:
+            module.__class__ = LeanLinear  # the same tensors under the same names
     for name, parameter in language_model.named_parameters():
         if owns(name):
             parameter.data = parameter.data.float()  # a bfloat16 base's small steps would be rounded away
