@@ -45,7 +45,7 @@ export PATH=/opt/p2med/bin:/usr/bin:/bin:/usr/sbin LANG=C.UTF-8 HOME=/root
 mount -t proc proc /proc; mount -t tmpfs tmpfs /tmp; mkdir -p /dev/shm; mount -t tmpfs tmpfs /dev/shm
 uname -srm; grep -m1 -E 'model name|CPU part' /proc/cpuinfo; python -V
 p2med run /opt/demo.yaml --to mix --runs /runs --set synth.patients=$patients 2>&1 | cat
-cd /runs/demo && find . -type f ! -name 'datasheet.*' | sort | xargs sha256sum >/hashes
+cd /runs/demo && find . -type f ! -name 'datasheet.*' | LC_ALL=C sort | xargs sha256sum >/hashes
 sync; echo o >/proc/sysrq-trigger; sleep 60
 END
 chmod +x "$root/second_machine"
@@ -59,6 +59,6 @@ qemu-system-$machine -machine $board -accel tcg,thread=multi -cpu "$cpu" -smp 2 
 debugfs -R "dump /hashes $folder/there.txt" "$disk" 2>/dev/null
 rm -rf "$folder/here" && cd "$here"
 "$python" -m p2med.cli run recipes/demo.yaml --to mix --runs "$folder/here" --set synth.patients="$patients"
-(cd "$folder/here/demo" && find . -type f ! -name 'datasheet.*' | sort | xargs sha256sum) >"$folder/here.txt"
+(cd "$folder/here/demo" && find . -type f ! -name 'datasheet.*' | LC_ALL=C sort | xargs sha256sum) >"$folder/here.txt"
 echo "$(wc -l <"$folder/here.txt") files here, $(wc -l <"$folder/there.txt") there; that differ or are missing:"
-LC_ALL=C comm -3 "$folder/here.txt" "$folder/there.txt" | awk '{print $2}' | sort -u | awk -F/ '{print $2}' | uniq -c
+diff "$folder/here.txt" "$folder/there.txt" | awk '/^[<>]/ {print $3}' | sort -u

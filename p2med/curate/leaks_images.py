@@ -34,7 +34,9 @@ def fingerprint(volume: np.ndarray) -> np.ndarray:
         small = resize(volume[k].astype(np.float32), size)
         detail = small - _mean(small)
         detail -= detail.mean()
-        length = float(np.linalg.norm(detail))
+        length = float(
+            np.sqrt((detail * detail).sum(dtype=np.float64))
+        )  # not norm: BLAS adds as the processor likes
         parts.append(detail.ravel() / length if length > 1e-6 else np.zeros(size * size, np.float32))
     whole = np.concatenate(parts)
     most = float(np.abs(whole).max())
@@ -71,15 +73,18 @@ def same_images(
     """
     if len(prints) < 2:
         return
-    vectors = prints.astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.maximum(lengths, 1)
+    vectors = prints.astype(
+        np.float32
+    )  # sums of products stay below 2^24: exact, in whatever order BLAS adds
+    lengths = np.maximum(np.sqrt((vectors * vectors).sum(1)), 1)
     number = {o: n for n, o in enumerate(dict.fromkeys(owners))}
     owner = np.array([number[o] for o in owners])
     place = max(1, min(NEIGHBOUR, len(prints) // 4))
     found: set[tuple[int, int]] = set()
     for start in range(0, len(vectors), ROWS):
         likeness = vectors[start : start + ROWS] @ vectors.T
+        likeness /= lengths[start : start + ROWS, None]
+        likeness /= lengths
         likeness[owner[start : start + ROWS, None] == owner[None]] = 0
         background = np.partition(likeness, -place - 1, axis=1)[:, -place - 1]
         rest = 1 - likeness

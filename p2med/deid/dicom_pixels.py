@@ -7,11 +7,10 @@ from pydicom.dataset import Dataset
 
 from p2med.deid.burned_in import find_text
 from p2med.errors import PhiError
-from p2med.imaging.decode import stored_values
+from p2med.imaging.decode import luminance, stored_values
 from p2med.imaging.header import ENHANCED_CT, Header
 
 BurnedIn = Literal["mask", "reject", "keep"]
-_LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as imaging/decode.py
 _LOSSY = {
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
@@ -34,7 +33,7 @@ def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, b
     values = stored_values(source, header, blob)
     photometric = header.photometric
     if values.ndim == 4:
-        values = np.rint(values @ _LUMINANCE).astype(np.int32)
+        values = luminance(values)
         photometric = "MONOCHROME2"
     elif photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise PhiError("photometric_not_supported", "neither grey nor RGB nor YBR")

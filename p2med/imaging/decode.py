@@ -26,8 +26,16 @@ AIR_HU = -1024
 MAX_VALUES = 2**28
 """Of one file or series: 1,024 slices of 512 x 512."""
 LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K}
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG's YCbCr
 _INT16 = np.iinfo(np.int16)
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """Grey, int32[...], of integer colours [..., 3]; half is rounded up (ITU-R BT.601, as JPEG's YCbCr).
+
+    In whole numbers: one colour in a thousand lies halfway, and fractions would fall as the processor adds.
+    """
+    red, green, blue = (colours[..., n].astype(np.int32) for n in range(3))
+    return (299 * red + 587 * green + 114 * blue + 500) // 1000
 
 
 def decode_ct(dataset: Dataset, frames: Sequence[Header], blob_hint: bytes = b"") -> np.ndarray:
@@ -103,7 +111,7 @@ def decode_radiograph(dataset: Dataset, header: Header, blob_hint: bytes = b"") 
     if header.samples == 3:
         if not header.photometric.startswith(("RGB", "YBR")):
             raise DataError("photometric_not_supported", "three samples that are neither RGB nor YBR")
-        return np.rint(raw.astype(np.float32) @ _LUMINANCE).astype(np.uint16)[None]
+        return luminance(raw).astype(np.uint16)[None]
     if header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise DataError("photometric_not_supported", "neither grey nor RGB nor YBR")
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()

@@ -86,7 +86,7 @@ def _keys(headers: Sequence[Header]) -> tuple[np.ndarray, OrderRule]:
             _check_drift(np.array(positions), normal, headers[0])
             if len(headers) == 1:
                 return np.zeros(1), "single"
-            return np.array(positions) @ normal, "image_position_patient"
+            return _along(np.array(positions), normal), "image_position_patient"
     if len(headers) == 1:
         return np.zeros(1), "single"
     if any(h.gantry_tilt_degrees for h in headers):
@@ -110,7 +110,7 @@ def upward_normal(directions: np.ndarray) -> np.ndarray | None:
       DataError: `not_axial`, the model has seen axial slices only.
     """
     normal = np.cross(directions[:3], directions[3:])
-    length = float(np.linalg.norm(normal))
+    length = float(np.sqrt((normal * normal).sum()))
     if length < 0.5:
         return None
     normal = normal / length
@@ -119,10 +119,15 @@ def upward_normal(directions: np.ndarray) -> np.ndarray | None:
     return normal if normal[2] > 0 else -normal
 
 
+def _along(positions: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """float64[n]: how far positions [n, 3] lie along the normal; `@` would add as the processor likes."""
+    return (positions * normal).sum(axis=1)
+
+
 def _check_drift(positions: np.ndarray, normal: np.ndarray, header: Header) -> None:
     """Slices of a tilted gantry slide within their plane: stacked as they are they would be sheared."""
     moved = positions - positions[0]
-    along = moved @ normal
+    along = _along(moved, normal)
     aside = moved - along[:, None] * normal
     pixel = min(header.pixel_spacing_mm) if header.pixel_spacing_mm else 1.0
     if np.linalg.norm(aside, axis=1).max(initial=0) <= MAX_DRIFT_PIXELS * pixel:
