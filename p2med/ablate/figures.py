@@ -16,7 +16,11 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def key_bars(
-    rows: Sequence[Row], by_row: dict[str, list[Cell]], columns: Sequence[Score], tasks: dict[str, Task]
+    rows: Sequence[Row],
+    by_row: dict[str, list[Cell]],
+    columns: Sequence[Score],
+    tasks: dict[str, Task],
+    note: str,
 ) -> bytes:
     """Fig. 5: one panel a metric, one group a task (or component), one bar a row with its 95 % interval."""
     metrics = list(dict.fromkeys(c[2] for c in columns))
@@ -27,10 +31,13 @@ def key_bars(
         _groups(axes, rows, by_row, shown, names)
         axes.set_title(f"({chr(97 + place)}) {metric}", fontsize=9)
     panels[0, 0].legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.12))
+    figure.supxlabel(note, fontsize=7)
     return as_png(figure)
 
 
-def component_bars(rows: Sequence[Row], by_row: dict[str, list[Cell]], tasks: dict[str, Task]) -> bytes:
+def component_bars(
+    rows: Sequence[Row], by_row: dict[str, list[Cell]], tasks: dict[str, Task], note: str
+) -> bytes:
     """Fig. 4: one panel a task, the accuracy of each of its components."""
     high = (len(tasks) + 1) // 2
     figure, panels = plt.subplots(high, 2, figsize=(10, 2.7 * high), squeeze=False)
@@ -41,6 +48,7 @@ def component_bars(rows: Sequence[Row], by_row: dict[str, list[Cell]], tasks: di
     for axes in panels.flat[len(tasks) :]:
         axes.set_axis_off()
     panels[0, 0].legend(fontsize=7, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.12))
+    figure.supxlabel(note, fontsize=7)
     return as_png(figure)
 
 

@@ -49,8 +49,8 @@ def write_tables(
     head = SYNTHETIC if base.synth is not None else REAL
     flat = [c for row in by_row.values() for c in row]
     figures = {
-        "key": key_bars(rows, by_row, columns_of(ablation, tasks), tasks),
-        "components": component_bars(rows, by_row, tasks),
+        "key": key_bars(rows, by_row, columns_of(ablation, tasks), tasks, head[1]),
+        "components": component_bars(rows, by_row, tasks, head[1]),
     }
     for figure, png in figures.items():
         store.write_bytes(out / "figures" / f"{figure}.png", png)
@@ -156,8 +156,8 @@ def _difference(cell: Cell | None) -> str:
 def _numbers(mean: float | None, low: float | None, high: float | None, sign: str) -> str:
     if mean is None:
         return "–"
-    # + 0.0: no "-0.000"
-    said = [f"{round(v, 3) + 0.0:{sign}.3f}" for v in (mean, low, high) if v is not None]
+    said = [f"{v:{sign}.3f}" for v in (mean, low, high) if v is not None]
+    said = ["0.000" if s in ("-0.000", "+0.000") else s for s in said]
     return said[0] if len(said) == 1 else f"{said[0]} [{said[1]}, {said[2]}]"
 
 

@@ -46,10 +46,11 @@ def mean_of_means_ci95(
     if min(len(g) for g in groups) < 2:
         return mean, None, None
     parts = [float(np.var(g, ddof=1)) / len(g) / len(groups) ** 2 for g in groups]
-    if not sum(parts):
+    total = sum(parts)
+    if not total:
         return mean, mean, mean
-    freedom = sum(parts) ** 2 / sum(p**2 / (len(g) - 1) for p, g in zip(parts, groups, strict=True))
-    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+    freedom = 1 / sum((p / total) ** 2 / (len(g) - 1) for p, g in zip(parts, groups, strict=True))
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
     return mean, mean - half, mean + half
 
 
