@@ -58,7 +58,7 @@ class Merged(Mapping[str, Tensor]):
         if owner != source:
             assert self._scale is not None
             low, high = self._files[owner + LOW].float(), self._files[owner + HIGH].float()
-            tensor = (tensor.float() + (high @ low) * self._scale).to(tensor.dtype)
+            tensor = tensor.float() + (high @ low) * self._scale
         return tensor.to(TORCH[self.plan[name][0]])
 
     def __iter__(self) -> Iterator[str]:

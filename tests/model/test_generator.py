@@ -57,7 +57,7 @@ def test_a_stream_adds_up_to_the_answer(generator, asked, hospital):
 def test_a_character_of_several_bytes_is_streamed_whole(generator, asked, hospital, monkeypatch):
     ids = generator.processor.tokenizer.encode("肺龘😀好", add_special_tokens=False)
     assert len(ids) > 7  # byte fallback: 龘 and 😀 are no pieces of this tokenizer
-    monkeypatch.setattr(generator, "_steps", lambda *_: iter([[(0, i)] for i in ids]))
+    monkeypatch.setattr(generator, "steps", lambda *_: iter([[(0, i)] for i in ids]))
     pieces = list(generator.stream(asked[0], hospital.pixels_of))
     assert "".join(pieces) == "肺龘😀好" and not any("\ufffd" in p for p in pieces)
 
