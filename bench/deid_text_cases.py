@@ -173,7 +173,7 @@ class Case:
             "ip": lambda: ".".join(str(r.randrange(1, 255)) for _ in range(4)),
             "mac": lambda: r.choice(":-").join(f"{r.randrange(256):02X}" for _ in range(6)),
             "url": lambda: (
-                f"https://{r.choice(['meet', 'pacs', 'h5'])}.example-{r.randrange(99)}.cn/s?id={r.randrange(10**6)}"
+                f"https://{r.choice(['meet', 'pacs'])}.example-{r.randrange(99)}.cn/s?id={r.randrange(10**6)}"
             ),
             "plate": lambda: (
                 r.choice("湘粤京川")

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from p2med.deid.date_forms import FORMS, SIGNED, TAIL, WEEKDAY, Form
+from p2med.deid.date_forms import FORMS, SHORT, SIGNED, TAIL, WEEKDAY, Form
 from p2med.deid.numerals import like, number, year_of
+from p2med.deid.short_dates import short_dates
 
 NO_DATE = "[日期]"
 # A day without a year lies in the past of its note, but a follow-up may be booked a little ahead.
@@ -57,9 +58,12 @@ def date_spans(
 
 
 def _in_order(text: str, offset_days: int, note: date | None, signed: Sequence[int]) -> Iterator[_Found]:
-    after_names = ((m, SIGNED, len(FORMS)) for at in signed if (m := SIGNED.pattern.match(text, at)))
-    matches = sorted([*_matches(text), *after_names], key=lambda x: (_span(x[0])[0], -x[0].end(), x[2]))
-    note = note or _note_of(text, matches)
+    matches = sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2]))
+    own = note or _note_of(text, matches)
+    matches += [(m, SIGNED, len(FORMS)) for at in signed if (m := SIGNED.pattern.match(text, at))]
+    matches += [(m, SHORT, len(FORMS)) for m in short_dates(text, own)]
+    matches.sort(key=lambda x: (_span(x[0])[0], -x[0].end(), x[2]))
+    note = own or _ANY_NOTE
     last: _Found | None = None
     for found, form, _ in matches:
         start = _span(found)[0]
@@ -81,7 +85,7 @@ def _in_order(text: str, offset_days: int, note: date | None, signed: Sequence[i
 
 def reference_date(text: str) -> date | None:
     """The day the text was written: a date at its head or after a label, or the last of all."""
-    return _note_of(text, sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2])), None)
+    return _note_of(text, sorted(_matches(text), key=lambda x: (x[0].start(), -x[0].end(), x[2])))
 
 
 _OWN_DATE = re.compile(r"(?:记录|报告|检查|就诊|书写|入院|随访|交班|转出|查房|今日|^)[^\n。，,;；]{0,6}$")
@@ -89,7 +93,7 @@ _OTHER_DATE = re.compile(r"(?:出生|生日|生于|复诊|预约|下次|有效|�
 _HEAD = 24
 
 
-def _note_of(text: str, matches: list, otherwise: date | None = _ANY_NOTE) -> date | None:
+def _note_of(text: str, matches: list) -> date | None:
     latest: date | None = None
     for found, form, _ in matches:
         if form.name not in ("full", "compact", "english", "day_first"):
@@ -101,7 +105,7 @@ def _note_of(text: str, matches: list, otherwise: date | None = _ANY_NOTE) -> da
         if found.start() <= _HEAD or _OWN_DATE.search(before):
             return day
         latest = max(latest or day, day)
-    return latest or otherwise
+    return latest
 
 
 def _matches(text: str) -> Iterator[tuple[re.Match[str], Form, int]]:

@@ -4,32 +4,30 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from p2med.deid.cues import BEFORE_NAME, NO_NAMES, TITLE_OF_SURNAME, any_of
 from p2med.deid.folding import CHINESE
 from p2med.deid.language import language
-from p2med.deid.name_likelihood import (
-    AFTER_LABEL,
-    AFTER_ROLE,
-    AFTER_ROLE_AND_GAP,
+from p2med.deid.name_likelihood import SMALL_WORDS_BEFORE, Cue
+from p2med.deid.name_score import Left, is_chinese, score
+from p2med.deid.no_names import (
     NAMED_AFTER,
     NEVER_GIVEN,
-    SMALL_WORDS_BEFORE,
-    Cue,
     is_no_name,
     is_preposition,
-    likelihood,
 )
 from p2med.deid.surnames import COMPOUND_SURNAMES, SURNAMES
 from p2med.deid.words import words
 
-_ENOUGH = 0.0
+ENOUGH = {"label": -96, "role": -64, "and": -64, "pet": -64, "": -48}
+"""By what stands before. A name that is missed weighs more than a word that is lost."""
 _SURNAME = re.compile("[" + "".join(sorted(SURNAMES)) + "]")
 _COMPOUND = re.compile("|".join(COMPOUND_SURNAMES))
 _CHINESE = re.compile(f"[{CHINESE}]")
 _TRANSLITERATED = re.compile(f"[{''.join(words('transliteration'))}]{{3,8}}")
+_TRANSLITERATED_START = re.compile(rf"(?<![{CHINESE}])(?={_TRANSLITERATED.pattern})")
 _DOT = re.compile(rf"(?<=[{CHINESE}])\s?[·•・‧]\s?(?=[{CHINESE}])")
 _TRANSLITERATED_ONE = re.compile(_TRANSLITERATED.pattern.removesuffix("{3,8}"))
 _TOKEN = re.compile(rf"[{CHINESE}]{{2,8}}(?![{CHINESE}])")
@@ -48,9 +46,10 @@ _SPACED_FOREIGN = re.compile(
     rf"{_TRANSLITERATED_ONE.pattern}(?:[ ·\u3000]{{1,3}}{_TRANSLITERATED_ONE.pattern}){{3,11}}"
 )
 _SPACED = re.compile(rf"[{CHINESE}](?:[ \u3000\t]{{1,4}}[{CHINESE}]){{1,3}}")
+_SPACED_ON = re.compile(rf"[ \u3000\t]{{1,4}}[{CHINESE}](?![{CHINESE}])")
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
-_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车")
+_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车区卡母计")
 _WORDS_TOO = frozenset("时应都")
 """Family names that stand before a title as words do: 必要时护士协助, 都主任说过."""
 _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
@@ -66,15 +65,30 @@ def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[
       cues, inside: of find_cues; what follows a name is added to `cues` (李芳/王强).
     """
     taken = 0
-    starts = {m.start() for p in (_SURNAME, _COMPOUND_START) for m in p.finditer(folded)} | set(cues)
+    starts = name_starts(folded, cues, inside)
+    judged: dict[int, tuple[int, int] | None] = {}
+
+    def best(start: int) -> tuple[int, int] | None:
+        if start not in judged:
+            judged[start] = _best_name(folded, start, cues.get(start))
+        return judged[start]
+
     for start in sorted(starts):
-        if start < taken or start in inside or _LONG_ROLE.match(folded, start):
-            continue
-        if not _CHINESE.match(folded, start):
+        if start < taken:
             continue
         cue = cues.get(start)
-        end = _end_of_name(folded, start, cue)
-        announced = cue or folded[start - 1 : start] in (":", "科", "室")
+        found = best(start)
+        if found and any(
+            (other := best(later)) and other > found
+            for later in range(start + 1, found[1])
+            if later in starts
+        ):
+            # 交|白班邱 and 白班|邱根萍: the likelier of the two.
+            continue
+        end = found[1] if found else None
+        announced = (
+            cue or folded[start - 1 : start] in (":", "科", "室") or not is_chinese(folded[start - 1 : start])
+        )
         if announced and (foreign := _end_of_foreign(folded, start)) and foreign > max(start + 3, end or 0):
             end = foreign
         if not end and cue:
@@ -86,7 +100,9 @@ def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[
         if end:
             taken = end
             if joint := _AND.match(folded, end):
-                cues.setdefault(joint.end(), Cue(AFTER_ROLE_AND_GAP, "role"))
+                if joint.end() not in cues:
+                    cues[joint.end()] = Cue("and")
+                    judged.pop(joint.end(), None)
             yield start, end, _announced(cue)
     for dot in _DOT.finditer(folded):
         if span := _around_dot(folded, dot, cues):
@@ -100,7 +116,7 @@ def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[
 def _announced(cue: Cue | None) -> Announced:
     if cue is None:
         return "nothing"
-    return "label" if cue.odds >= AFTER_LABEL else "role"
+    return "label" if cue.kind == "pet" or cue.kind == "label" and cue.gap else "role"
 
 
 def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
@@ -108,48 +124,60 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
     found: dict[int, Cue] = {}
     inside: set[int] = set()
     for cue in BEFORE_NAME.finditer(folded):
-        if cue["label"]:
-            kind = Cue(AFTER_LABEL if cue["label_gap"] else AFTER_ROLE, "label")
-        elif cue["pet"]:
-            kind = Cue(AFTER_ROLE_AND_GAP, "pet")
-        else:
-            gap = (cue["gap"] or "").strip()
-            kind = Cue(AFTER_ROLE_AND_GAP if cue["gap"] else AFTER_ROLE, "role", gap, len(cue["role"]) == 1)
-        found[cue.end()] = kind
-        inside.update(range(cue.start() + 1, cue.end(kind.kind)))
+        kind = "label" if cue["label"] else "pet" if cue["pet"] else "role"
+        gap = cue["label_gap" if kind == "label" else "pet_gap" if kind == "pet" else "gap"] or ""
+        found[cue.end()] = Cue(kind, gap.strip() or gap[:1], len(cue[kind]) == 1)
+        inside.update(range(cue.start() + 1, cue.end(kind)))
     return found, inside - found.keys()
 
 
-def _end_of_name(folded: str, start: int, cue: Cue | None) -> int | None:
-    """Where the name that begins here ends, or None if none begins."""
-    before = folded[start - 1] if start else ""
+def name_starts(folded: str, cues: Collection[int], inside: Collection[int]) -> set[int]:
+    """Where names may begin: at family names and after cues, but not within roles."""
+    found = {
+        m.start() for p in (_SURNAME, _COMPOUND_START, _TRANSLITERATED_START) for m in p.finditer(folded)
+    }
+    found |= set(cues)
+    return {
+        at
+        for at in found - set(inside)
+        if is_chinese(folded[at : at + 1]) and not _LONG_ROLE.match(folded, at)
+    }
+
+
+def candidates(folded: str, start: int, cue: Cue | None) -> Iterator[tuple[int, int]]:
+    """Yield (where the given name begins, where it ends) of each name that may begin at `start`."""
     if not cue and is_preposition(folded, start):
-        return None
-    inside = not cue and before not in SMALL_WORDS_BEFORE and _CHINESE.match(before)
-    rest_of_a_word = inside and language().after(before, folded[start]) > _A_WORD
+        return
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]
-    if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, start + len(surname)):
-        return None
-    if not cue and _LONG_ROLE.match(folded, start + len(surname)):
-        return None
-    best, end = _ENOUGH, None
+    given_at = start + len(surname)
+    if not compound and surname not in SURNAMES or TITLE_OF_SURNAME.match(folded, given_at):
+        return
+    if not cue and _LONG_ROLE.match(folded, given_at):
+        return
     for length in (1, 2) if compound else (1, 2, 3):
-        stop = start + len(surname) + length
-        given = folded[start + len(surname) : stop]
-        if len(given) < length or not _CHINESE.match(given[-1]):
-            break
-        if rest_of_a_word and not (len(given) > 1 and TITLE_OF_SURNAME.match(folded, stop)):
-            # 园林 is a word, but 幼儿园林丽华老师 ends in a name.
-            continue
+        stop = given_at + length
+        given = folded[given_at:stop]
+        if len(given) < length or not is_chinese(given[-1]):
+            return
         if is_no_name(folded, surname, given, stop, cue):
             continue
         if given[-1] == "时" and TITLE_OF_SURNAME.match(folded, stop):
             continue  # 满月时医生叫我们补钙
-        score = likelihood(folded, surname, given, stop, cue, compound is not None)
-        if score > best:
-            best, end = score, stop
-    return end
+        yield given_at, stop
+
+
+def _best_name(folded: str, start: int, cue: Cue | None) -> tuple[int, int] | None:
+    """(score, end) of the likeliest name that begins here, or None if none does."""
+    left: Left | None = None
+    found: tuple[int, int] | None = None
+    enough = ENOUGH[cue.kind if cue else ""]
+    for given_at, stop in candidates(folded, start, cue):
+        left = left or Left(folded, start, cue)
+        odds = score(folded, start, given_at, stop, left)
+        if odds is not None and odds > enough and (found is None or (odds, stop) > found):
+            found = odds, stop
+    return found
 
 
 def _end_of_spaced_name(folded: str, start: int, cue: Cue | None) -> int | None:
@@ -157,17 +185,21 @@ def _end_of_spaced_name(folded: str, start: int, cue: Cue | None) -> int | None:
     found = _SPACED.match(folded, start)
     if not found:
         return None
+    if not cue and _SPACED_ON.match(folded, found.end()):
+        # 支 气 管 肺 炎: all of the text is spaced.
+        return None
     before = folded[start - 1 : start]
     if not cue and _CHINESE.match(before):
         gaps = set(re.split(f"[{CHINESE}]+", found[0])[1:-1])
         if len(found[0].split()) < 3 or len(gaps) > 1 or language().after(before, folded[start]) > _A_WORD:
             return None
-    cue = cue or Cue(AFTER_ROLE_AND_GAP, "role")
+    cue = cue or Cue("role")
     squeezed = "".join(found[0].split())
     for length in range(len(squeezed), 1, -1):
         places = [n for n in range(start, found.end()) if not folded[n].isspace()][:length]
         local = folded[:start] + squeezed[:length] + folded[places[-1] + 1 :]
-        if _end_of_name(local, start, cue) == start + length:
+        name = _best_name(local, start, cue)
+        if name and name[1] == start + length:
             return places[-1] + 1
     return None
 
@@ -178,7 +210,7 @@ def _end_of_other_name(folded: str, start: int, cue: Cue) -> int | None:
         return pet.end()
     token = _TOKEN.match(folded, start)
     word = token[0] if token else ""
-    if token and cue.kind == "label" and cue.odds >= AFTER_LABEL and 2 <= len(word) <= 5:
+    if token and cue.kind == "label" and cue.gap and 2 <= len(word) <= 5:
         return None if word in NO_NAMES or _has_role(word) else token.end()
     return _end_of_foreign(folded, start)
 

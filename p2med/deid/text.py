@@ -20,6 +20,7 @@ from p2med.deid.labels import label_spans
 from p2med.deid.latin_names import latin_name_spans
 from p2med.deid.names import find_cues, name_spans
 from p2med.deid.places import place_spans
+from p2med.deid.repeated import repeated_names
 from p2med.errors import PhiError
 
 __all__ = ["Known", "Replaced", "Scrubbed", "fold", "left", "scrub"]
@@ -104,11 +105,14 @@ def left(text: str, known: Known) -> bool:
 
 def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
     cues, inside = find_cues(folded)
-    for start, end, by in name_spans(folded, cues, inside):
-        if by == "label" or not is_kept(folded, start, end, announced=by == "role"):
-            yield start, end, "name"
-    for start, end in latin_name_spans(folded, text, cues):
-        yield start, end, "name"
+    found = [
+        (start, end)
+        for start, end, by in name_spans(folded, cues, inside)
+        if by == "label" or not is_kept(folded, start, end, announced=by == "role")
+    ]
+    found += repeated_names(folded, found)
+    found += latin_name_spans(folded, text, cues)
+    yield from ((start, end, "name") for start, end in found)
 
 
 def _places(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
