@@ -124,6 +124,11 @@ def _closing_words(recipe: Recipe, path: Path, runs: Path, root: Path) -> None:
     if report.exists():
         print((report.parent / "report.txt").read_text(encoding="utf-8"))
         print(f"report with figures: {report}")
+    if (store.verb_folder(root, "train") / "manifest.json").exists():
+        try:
+            print(f"model card: {importlib.import_module('p2med.card.write').write_card(root)[0]}")
+        except P2MedError as error:
+            say(f"no model card: {error}")
     if recipe.train and (store.verb_folder(root, "train")).exists():
         where = "" if str(runs) == "runs" else f" --runs {runs}"
         print(f"start the server:    p2med serve {path}{where}")

@@ -97,19 +97,24 @@ def _manifests(root: Path) -> dict[str, Manifest]:
 def _check_chain(root: Path, manifests: Mapping[str, Manifest]) -> None:
     """Every verb has read the manifest that lies there; results and checkpoints are those it wrote."""
     for verb, manifest in manifests.items():
-        for source, digest in manifest.inputs.items():
-            path = verb_folder(root, source) / "manifest.json"
-            if not path.exists() or sha256_of(path) != digest:
-                raise P2MedError(
-                    f"{path} is not the one that {verb} has read; run {verb} again, then the card"
-                )
+        stale = _stale(root, manifest)
+        if stale and verb != "bench":  # scores of another state are left out, see _scores
+            raise P2MedError(f"{stale} is not the one that {verb} has read; run {verb} again")
         folder = verb_folder(root, verb)
         for name in [n for n in manifest.files if n.endswith((DIGESTS, "results.json"))]:
             path = folder / name
             if not path.exists() or sha256_of(path) != manifest.files[name]:
-                raise P2MedError(
-                    f"{path} is not the file that {verb} wrote (sha256 differs); run {verb} again"
-                )
+                what = f"{path} is not the file that {verb} wrote"
+                raise P2MedError(f"{what} (sha256 differs); run {verb} again")
+
+
+def _stale(root: Path, manifest: Manifest) -> Path | None:
+    """A manifest that is not the one this verb has read."""
+    for source, digest in manifest.inputs.items():
+        path = verb_folder(root, source) / "manifest.json"
+        if not path.exists() or sha256_of(path) != digest:
+            return path
+    return None
 
 
 # ---------------------------------------------------------------- the model
@@ -211,7 +216,7 @@ def _certificate(root: Path) -> Facts | None:
 
 def _scores(root: Path, bench: Manifest | None, digest: str) -> list[Facts] | None:
     """The benchmark's table, when it is about this checkpoint."""
-    if bench is None or bench.section.get("checkpoint_digest") != digest:
+    if bench is None or bench.section.get("checkpoint_digest") != digest or _stale(root, bench):
         return None
     rows = json.loads((verb_folder(root, "bench") / "results.json").read_bytes())
     return [Result.model_validate(r).model_dump(mode="json") for r in rows]

@@ -22,7 +22,7 @@ POINTS = 240
 COLOURS = ("#2f6db5", "#c0504d", "#4f9d4f", "#8e5ea2", "#d08a1d", "#3aa6a6", "#7f7f7f", "#b5487f")
 PANELS = {
     "lr": "学习率 · learning rate",
-    "grad_norm": "梯度范数（裁剪前） · gradient norm before clipping",
+    "grad_norm": "裁剪前梯度范数 · gradient norm, unclipped",
     "tokens_per_s": "词元/秒 · tokens/s",
     "mfu": "MFU（对峰值之比） · MFU",
     "memory_gib": "内存 GiB · memory, GiB",
@@ -58,11 +58,10 @@ def _stage(root: Path, stage: str, lines: Sequence[Line]) -> Iterator[str]:
     yield f"<p>{html.escape(_totals(lines, root / 'log' / f'train_{stage}.device.json'))}</p>"
     yield '<div class="panels">'
     tasks = list(dict.fromkeys(x["task"] for x in lines))
-    yield from _panel("各任务的损失 · loss by task", {t: _curve(lines, "loss", t) for t in tasks}, names=True)
+    by_task = {task: _curve(lines, "loss", task) for task in tasks}
+    yield from _panel("各任务的损失 · loss by task", by_task, len(lines), names=True)
     for key, title in PANELS.items():
-        curve = _curve(lines, key)
-        if curve:
-            yield from _panel(title, {key: curve})
+        yield from _panel(title, {key: _curve(lines, key)}, len(lines))
     yield "</div>"
     yield from _table(lines, tasks)
 
@@ -121,18 +120,17 @@ def _curve(lines: Sequence[Line], key: str, task: str | None = None) -> Curve:
     return [(sum(s for s, _ in p) / len(p), sum(v for _, v in p) / len(p)) for p in parts]
 
 
-def _panel(title: str, curves: Mapping[str, Curve], names: bool = False) -> Iterator[str]:
-    """One figure: axes from 0 (or the least value below it) to the greatest, a line for each curve."""
+def _panel(title: str, curves: Mapping[str, Curve], steps: int, names: bool = False) -> Iterator[str]:
+    """One figure: from 0 (or the least value below it) to the greatest, a line for each curve; or nothing."""
     points = [p for curve in curves.values() for p in curve]
     if not points:
         return
-    last = max(s for s, _ in points) or 1
     low, high = min(0.0, min(v for _, v in points)), max(v for _, v in points)
     high = high if high > low else low + 1
     right, bottom = WIDTH - 6, HEIGHT - BOTTOM
 
     def place(step: float, value: float) -> str:
-        x = LEFT + (right - LEFT) * step / last
+        x = LEFT + (right - LEFT) * step / max(1, steps - 1)
         y = bottom - (bottom - TOP) * (value - low) / (high - low)
         return f"{x:.1f},{y:.1f}"
 
@@ -142,9 +140,9 @@ def _panel(title: str, curves: Mapping[str, Curve], names: bool = False) -> Iter
         y = bottom - (bottom - TOP) * share
         value = low + (high - low) * share
         yield f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-        yield f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{value:.3g}</text>'
+        yield f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{_short(value)}</text>'
     yield f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>'
-    yield f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">{last:.0f} 步 steps</text>'
+    yield f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">{steps:,} 步 steps</text>'
     for colour, curve in zip(_colours(len(curves)), curves.values(), strict=True):
         path = " ".join(place(s, v) for s, v in curve)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.1"/>'
@@ -154,9 +152,15 @@ def _panel(title: str, curves: Mapping[str, Curve], names: bool = False) -> Iter
     yield "</svg>"
     if names:
         dots = zip(_colours(len(curves)), curves, strict=True)
-        legend = " ".join(f'<span style="color:{c}">■</span> {html.escape(n)}' for c, n in dots)
+        mark = '<span style="white-space:nowrap"><span style="color:{}">■</span> {}</span>'
+        legend = " ".join(mark.format(c, html.escape(n)) for c, n in dots)
         yield f'<div style="font-size:.75rem">{legend}</div>'
     yield "</figure>"
+
+
+def _short(value: float) -> str:
+    """Three digits, without a power of ten where the number is long."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _colours(count: int) -> list[str]:

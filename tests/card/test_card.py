@@ -122,6 +122,13 @@ def test_scores_and_gate_of_another_checkpoint_are_not_shown(trained):
     assert facts["scores"] is None and facts["gate"] is None and "0.500" not in text
 
 
+def test_scores_that_read_another_mix_are_not_shown(trained):
+    benched(trained, digest(trained))
+    manifest = json.loads((trained / "6_bench/manifest.json").read_text())
+    write_json(trained / "6_bench/manifest.json", manifest | {"inputs": {"mix": "of another day"}})
+    assert read(trained)[1]["scores"] is None
+
+
 def test_a_certificate_is_named_and_one_of_another_state_is_said_to_be_so(trained):
     manifests = {v: sha256_of(verb_folder(trained, v) / "manifest.json") for v in ("ingest", "deid")}
     found = {"planted": 900, "leaked": 0, "key_id": "k", "manifests": manifests}
