@@ -82,6 +82,7 @@ def _train_all(
     for entry in config.stages:
         place = folder / entry.stage
         identity = identity_of(config, model, image, entry, mix, previous)
+        ranks.same_everywhere(json.dumps(identity, sort_keys=True).encode(), "recipe, code or mix", folder)
         finished = is_finished(place, identity)
         ranks.wait()
         if finished:
@@ -110,6 +111,7 @@ def _train_stage(
 ) -> None:
     mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
     checkpoint = load_checkpoint(previous) if previous else _fresh(config, section, image, mix)
+    ranks.same_everywhere(checkpoint.tokenizer_model, "the tokenizer", folder)
     model, processor = checkpoint.model, checkpoint.processor
     objective = plugins.load("p2med.train.objectives", stage.objective)
     conversations = list(store.read_items(mix, Conversation, stem=stage.stage))

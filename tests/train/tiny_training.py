@@ -1,5 +1,6 @@
 """A small finished 4_mix folder: drawn films and volumes whose report says where the bright square is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,16 @@ def draw(place: tuple[int, int] | None, depth: int, random: np.random.Generator)
     return pixels.astype(np.float16)
 
 
-def conversation(n: int, root: Path, random: np.random.Generator) -> Conversation:
+def conversation(n: int, root: Path, random: np.random.Generator, images: int = 1) -> Conversation:
     finding = list(PLACES)[n % 3]
     task, depth = (("xray_report", 1), ("ct_report", 3 + n % 3), ("outpatient_record", 0))[n // 3 % 3]
     asked = [text("影像如下：\n" if depth else f"患儿咳嗽{n}天，胸片：{finding}。请作出诊断。")]
     if depth:
-        path = f"run:3_curate/volumes/{n}.npy"
-        write_volume(root / path[4:], draw(PLACES[finding], depth, random))
-        shape = (depth, SIZE, SIZE)
-        asked.append(image(Volume(path=path, shape=shape, dtype="float16", unit="unit_interval")))
+        for i in range(images):
+            path = f"run:3_curate/volumes/{n}{'' if i == 0 else f'-{i}'}.npy"
+            write_volume(root / path[4:], draw(PLACES[finding], depth, random))
+            shape = (depth, SIZE, SIZE)
+            asked.append(image(Volume(path=path, shape=shape, dtype="float16", unit="unit_interval")))
         asked.append(text("\n请写报告。"))
     return Conversation(
         conversation_id=f"{task}/{n}",
@@ -47,9 +49,12 @@ def conversation(n: int, root: Path, random: np.random.Generator) -> Conversatio
     )
 
 
-def write_mix(root: Path, stages: tuple[str, ...], count: int) -> list[Conversation]:
+def write_mix(
+    root: Path, stages: tuple[str, ...], count: int, images: Callable[[int], int] = lambda n: 1
+) -> list[Conversation]:
+    """`images`: how many a conversation with any has."""
     random = np.random.default_rng(0)
-    found = [conversation(n, root, random) for n in range(count)]
+    found = [conversation(n, root, random, images(n)) for n in range(count)]
     mix = verb_folder(root, "mix")
     for stage in stages:
         write_table(mix / f"{stage}-00000.parquet", to_table(found, Conversation))
