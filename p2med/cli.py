@@ -23,6 +23,7 @@ from p2med.export.commands import export, merge, parity
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.model.commands import assemble, doctor
+from p2med.plan.commands import plan_training
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
 from p2med.sheet.commands import sheet, show
@@ -94,17 +95,17 @@ def _run_verb(verb: str, recipe: Recipe, root: Path) -> None:
         verb_run(section, root)
 
 
-def _licences(recipe: Recipe, root: Path) -> dict[str, Any]:
+def _licences(recipe: Recipe, root: Path, mixed: bool = False) -> dict[str, Any]:
     """What the model's parts may be used for; what the recipe is for is refused here if one forbids it."""
     check = importlib.import_module("p2med.card.ledger").check_use
     sources = recipe.ingest.sources if recipe.ingest else ()
-    return check(recipe.model, sources, recipe.licences, recipe.use, root)
+    return check(recipe.model, sources, recipe.licences, recipe.use, root, mixed)
 
 
 def _train(recipe: Recipe, root: Path, stage: str | None = None) -> None:
     if not (recipe.train and recipe.model and recipe.curate):
         raise RecipeError(f"recipe {recipe.name!r} has no section `train`")
-    licences = _licences(recipe, root)
+    licences = _licences(recipe, root, mixed=True)
     verb_run = importlib.import_module("p2med.train.run").run
     verb_run(recipe.train, recipe.model, recipe.curate.image, root, stage=stage, licences=licences)
     if os.environ.get("RANK", "0") == "0":
@@ -255,6 +256,20 @@ def check(recipe: RecipePath, overrides: Set = None) -> None:
     for source in loaded.ingest.sources if loaded.ingest else ():
         plugins.load("p2med.ingest.sources", source.kind)
     print(json.dumps(loaded.model_dump(mode="json"), ensure_ascii=False, indent=2))
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    runs: Runs = Path("runs"),
+    overrides: Set = None,
+    device: Annotated[str, typer.Option(help="cpu, gpu24, gpu48, gpu80 or all")] = "cpu",
+    out: Annotated[Path | None, typer.Option("--json", help="also write it as JSON")] = None,
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+) -> None:
+    """Foretell parameters, memory, time and disk of a training, and which knob makes it fit."""
+    loaded = _read(recipe, overrides)
+    plan_training(loaded, runs / loaded.name, device, out, language)
 
 
 @app.command()

@@ -33,8 +33,8 @@ def gather(path: Path) -> Facts:
         _check_chain(root, manifests)
     train = manifests.get("train")
     order = [s["stage"] for s in train.section["stages"]] if train else [checkpoint.name]
-    done = order[: order.index(checkpoint.name) + 1] if checkpoint.name in order else []
-    folders = [checkpoint.parent / name for name in done] if root else [checkpoint]
+    done = order[: order.index(checkpoint.name)] if checkpoint.name in order else []
+    folders = [*(checkpoint.parent / name for name in done), checkpoint]
     digest = sha256_of(checkpoint / DIGESTS)
     licences = train.notes.get("licences", {}) if train else {}
     return {

@@ -18,9 +18,10 @@ from p2med.card.table import table
 from p2med.errors import RecipeError
 from p2med.files import resolve
 from p2med.schema.base import Frozen
+from p2med.store import read_manifest, verb_folder
 
 MADE_HERE, INVENTED = "made-here", "invented"
-SYNTH = "run:0_synth"
+SYNTH = "run:0_synth/"
 PATH_TYPES = (str, str | None, tuple[str, ...])
 UNKNOWN = "no licence is known"
 NOUNS: dict[Use, str] = {
@@ -94,13 +95,19 @@ def check_use(
     statements: Sequence[Statement],
     uses: Sequence[Use],
     root: Path,
+    mixed: bool = False,
 ) -> dict[str, Any]:
     """Refuse what a recipe is for, or say what its training should keep of its parts.
+
+    Args:
+      mixed: the data stand in `root` already, and what ingest has read there counts beside the recipe.
 
     Raises:
       RecipeError: a part forbids a use: its name, licence and clause.
     """
     plain = [s.model_dump(mode="json") for s in sources]
+    ingested = read_manifest(verb_folder(root, "ingest")) if mixed else None
+    plain += [s for s in (ingested.section["sources"] if ingested else ()) if s not in plain]
     parts = ledger(model.model_dump(mode="json") if model else {}, plain, statements, root)
     refuse(parts, uses)
     return {"use": list(uses), "parts": [p.model_dump(mode="json") for p in parts]}
@@ -127,11 +134,11 @@ def refusals(parts: Sequence[Part], uses: Sequence[Use]) -> list[str]:
 
 def _of_model(model: Mapping[str, Any], root: Path) -> Iterator[tuple[str, str, Path | None, str | None]]:
     """(part, title, folder of its weights, set or row that it stands under)."""
-    for name in ("llm", "encoder", "connector"):
+    for name in ("llm", "encoder", "connector", "adapter"):
         section = model.get(name)
-        if section is None:
+        weights = section.get("weights") if section else None
+        if section is None or (name == "adapter" and not weights):
             continue
-        weights = section.get("weights")
         title = section.get("kind") or "language model"
         if weights:
             yield name, Path(weights).name, resolve(weights, root), None
@@ -155,7 +162,7 @@ def _of_data(sources: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, P
         for path in _paths(source):
             if shared := _shared(path):
                 found.add((f"data:{shared}", shared, None, f"data:{shared}"))
-            elif path == SYNTH or path.startswith(SYNTH + "/"):
+            elif path.startswith(SYNTH) and ".." not in Path(path).parts:
                 found.add(("synth", "synthetic hospital", None, INVENTED))
             else:
                 found.add((f"source-{number}", f"{source['kind']}, your own", None, None))
@@ -183,7 +190,8 @@ def _paths(source: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shared(path: str) -> str | None:
-    return path[5:].partition("/")[0] if path.startswith("data:") else None
+    inside = path.startswith("data:") and ".." not in Path(path).parts
+    return path[5:].partition("/")[0] if inside else None
 
 
 # ---------------------------------------------------------------- what is known of one
@@ -212,13 +220,12 @@ def part(name: str, title: str, statement: Statement | None, folder: Path | None
 
 def _with(found: Part, licences: Sequence[str], known_by: str, **more: Any) -> Part:
     rows = [table().licences[x] for x in licences]
-    asks = {use: clause for row in rows for use, clause in row.asks.items()}
     values = {
         "licences": tuple(licences),
         "source": ", ".join(dict.fromkeys(row.source for row in rows)),
         "known_by": f"{known_by} (table: {', '.join(dict.fromkeys(row.checked for row in rows))})",
         "forbids": table().forbidden_by(licences),
-        "asks": asks,
+        "asks": table().asked_by(licences),
     }
     return found.model_copy(update=values | more)
 
@@ -280,14 +287,12 @@ def _betrayed(found: Part, config: Mapping[str, Any]) -> Part:
     common = sorted(set.intersection(*bound) - set(found.licences) - {"Apache-2.0", "MIT"})
     if not common:
         return found
-    rows = [table().licences[x] for x in common]
-    asks = {use: clause for row in rows for use, clause in row.asks.items()}
     return found.model_copy(
         update={
             "licences": (*found.licences, *common) if found.licences else (),
             "known_by": f"{found.known_by}; its shape: {' or '.join(candidates)}".removeprefix("; "),
             "forbids": table().forbidden_by(common) | found.forbids,
-            "asks": asks | found.asks,
+            "asks": table().asked_by((*found.licences, *common)) if found.licences else {},
         }
     )
 

@@ -51,10 +51,19 @@ class Table(Frozen):
 
     def forbidden_by(self, licences: Iterable[str]) -> dict[Use, str]:
         """Every use that one of the licences forbids, with its name and clause."""
+        return self._joined((row, row.forbids) for row in map(self.licences.get, licences) if row)
+
+    def asked_by(self, licences: Iterable[str]) -> dict[Use, str]:
+        """What the licences of the table ask of each use."""
+        return self._joined((row, row.asks) for row in map(self.licences.get, licences) if row)
+
+    @staticmethod
+    def _joined(rows: Iterable[tuple[Licence, Mapping[Use, str]]]) -> dict[Use, str]:
         found: dict[Use, str] = {}
-        for name in licences:
-            for use, clause in self.licences[name].forbids.items():
-                found.setdefault(use, f"{self.licences[name].title}: {clause}")
+        for row, clauses in rows:
+            for use, clause in clauses.items():
+                said = f"{row.title}: {clause}"
+                found[use] = f"{found[use]}; {said}" if use in found else said
         return found
 
 

@@ -114,7 +114,8 @@ class Monitor:
     def _memory_gib(self) -> tuple[float, float]:
         """In use and at most so far: allocated on a GPU, resident on a CPU."""
         if self._device.type == "cuda":
-            used, most = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+            used = torch.cuda.memory_allocated(self._device)
+            most = torch.cuda.max_memory_allocated(self._device)
         else:
             used = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
             most = max(used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_run import write_manifest
 from typer.testing import CliRunner
 
 from p2med import plugins
@@ -168,6 +169,20 @@ def test_a_hospitals_own_data_beside_invented_ones_are_a_part_of_their_own(tmp_p
     approved = Statement(part="source-2", licence="ethics 2026-17", forbids="redistribute", source="file 17")
     parts = ledger({}, [{"kind": "kermany"}, source], (approved,), tmp_path)
     assert not any("source-2" in why for why in refused(parts, "clinical"))
+
+
+def test_a_path_that_leaves_the_invented_or_shared_folder_is_your_own(tmp_path):
+    for path in ("run:0_synth/../real", "data:kermany_pediatric_cxr_224/../mine.zip"):
+        parts = ledger({}, [{"kind": "kermany", "images": path, "labels": path}], (), tmp_path)
+        assert [p.part for p in parts] == ["source-1"] and refused(parts, "clinical")
+
+
+def test_what_was_ingested_counts_though_the_recipe_has_changed_since(tmp_path):
+    write_manifest(tmp_path, "ingest", section={"sources": [{"kind": "imcs"}]})
+    films = read_recipe(REPOSITORY / "recipes" / "real" / "pediatric_cxr.yaml").ingest.sources
+    check_use(None, films, (), ("commercial",), tmp_path)
+    with pytest.raises(RecipeError, match="data:imcs_mrg_dialogue2report"):
+        check_use(None, films, (), ("commercial",), tmp_path, mixed=True)
 
 
 def test_invented_patients_forbid_clinical_use():
