@@ -23,7 +23,6 @@ from p2med.export.commands import export, merge, parity
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.model.commands import assemble, doctor
-from p2med.plan.commands import plan_training
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
 from p2med.sheet.commands import sheet, show
@@ -256,20 +255,6 @@ def check(recipe: RecipePath, overrides: Set = None) -> None:
     for source in loaded.ingest.sources if loaded.ingest else ():
         plugins.load("p2med.ingest.sources", source.kind)
     print(json.dumps(loaded.model_dump(mode="json"), ensure_ascii=False, indent=2))
-
-
-@app.command()
-def plan(
-    recipe: RecipePath,
-    runs: Runs = Path("runs"),
-    overrides: Set = None,
-    device: Annotated[str, typer.Option(help="cpu, gpu24, gpu48, gpu80 or all")] = "cpu",
-    out: Annotated[Path | None, typer.Option("--json", help="also write it as JSON")] = None,
-    language: Annotated[str, typer.Option(help="en or zh")] = "en",
-) -> None:
-    """Foretell parameters, memory, time and disk of a training, and which knob makes it fit."""
-    loaded = _read(recipe, overrides)
-    plan_training(loaded, runs / loaded.name, device, out, language)
 
 
 @app.command()
