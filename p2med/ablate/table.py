@@ -133,7 +133,7 @@ def _grid(
 def _column(score: Score, tasks: dict[str, Task], name_component: bool) -> Words:
     task, component, _ = score
     if task == AVERAGE:
-        return "平均", "average"
+        return "本行各任务平均", "average of the row's tasks"
     zh, en = tasks[task].title_zh, tasks[task].title_en
     if name_component and component != "answer":
         section = Section(component)
