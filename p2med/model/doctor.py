@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from p2med.errors import ModelError, P2MedError
 from p2med.model.checkpoint import DIGESTS, load_checkpoint
+from p2med.model.exported import load_engine, read_export
 from p2med.model.llm_folder import FAMILIES, TOKENIZERS, named_as_llama, read_shape, read_tokenizer
 from p2med.model.shape import plugin
 from p2med.model.tokenizer import open_tokenizer
@@ -123,6 +124,10 @@ def _checkpoint(folder: Path) -> Findings:
     checkpoint = _attempt(faults, lambda: load_checkpoint(folder))
     if checkpoint is not None:
         facts.append(f"made by stage {checkpoint.stage.get('stage')}")
+        export = _attempt(faults, lambda: read_export(folder))
+        if export and files is not None:
+            facts.append(f"exported in {export['format']} for {export['engine']}")
+            _attempt(faults, lambda: load_engine().Graph(checkpoint.model.config.text_config, files).build())
     return Findings(folder, "P2Med checkpoint", _count(files), tuple(facts), tuple(faults))
 
 

@@ -141,7 +141,8 @@ class Graph:
         times = self.heads // self.kv_heads
         if times == 1:
             return states
-        spread = ops.broadcast(ops.unsqueeze(states, _int(2)), _ints(1, 1, times, 1, 1), "BIDIRECTIONAL")
+        every = _ints(1, 1, times, 1, 1)
+        spread = ops.broadcast(ops.unsqueeze(states, _int(2)), every, broadcast_spec="BIDIRECTIONAL")
         return ops.reshape(spread, _ints(0, self.heads, -1, self.head_width), True)
 
     def _norm(self, name: str, states: Node) -> Node:

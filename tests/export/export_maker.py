@@ -79,7 +79,7 @@ def damage(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> Path:
     """Change the tensors of a folder and seal it again, as a faulty tool would leave it."""
     tensors = load_file(folder / "model.safetensors")
     change(tensors)
-    save_file({n: t.contiguous() for n, t in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file({n: t.clone() for n, t in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     seal(folder)
     return folder
 
