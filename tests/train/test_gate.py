@@ -3,20 +3,24 @@
 Here, not beside the benchmark's tests, because it needs the tiny training.
 """
 
+import json
 import os
 
 import pytest
 import torch
 from tiny_training import SPEC, tiny_section, write_mix
+from typer.testing import CliRunner
 
 from p2med.arrow import to_table
 from p2med.bench import gate as gate_module
 from p2med.bench.gate import gate, record, run, table
+from p2med.card.write import write_card
+from p2med.cli import app
 from p2med.errors import DataError
 from p2med.model.checkpoint import load_checkpoint
 from p2med.model.generate import Generator
 from p2med.schema.conversation import Conversation, Turn, text
-from p2med.store import write_table
+from p2med.store import sha256_of, write_table
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.run import run as train
 
@@ -170,6 +174,18 @@ def test_the_command_judges_what_is_held_out(healthy, monkeypatch):
     assert all(r["passed"] for r in record(found))
     failing = gate_module.Condition("swapped", 9, 0.0, -0.1, 0.1, "not read")
     assert "FAILS" in table([failing]) and not failing.passed
+
+
+def test_the_command_leaves_its_result_for_the_model_card(healthy, tmp_path):
+    root, _ = healthy
+    done = CliRunner().invoke(app, ["gate", str(root / "5_train/base"), "--run", str(root), "--limit", "30"])
+    assert done.exit_code == 0, done.output
+    found = json.loads((root / "gate.json").read_bytes())
+    assert found["checkpoint_digest"] == sha256_of(root / "5_train/base/digests.json")
+    card = json.loads(write_card(root, tmp_path)[1].read_bytes())
+    assert card["gate"] == found and all(c["passed"] for c in card["gate"]["conditions"])
+    other = json.loads(write_card(root / "5_train/see", tmp_path)[1].read_bytes())
+    assert other["gate"] is None
 
 
 def test_too_few_images_are_one_line(healthy):
