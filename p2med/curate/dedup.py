@@ -122,7 +122,7 @@ def verdict(decisions: Decisions, n: int, splits: Sequence[str]) -> tuple[str, i
 
 def buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
     """(uint8[bytes], offsets int64[records + 1]); without a copy when they are one large_string array."""
-    array = texts if isinstance(texts, (pa.Array, pa.ChunkedArray)) else pa.array(texts, pa.large_string())
+    array = texts if isinstance(texts, (pa.Array, pa.ChunkedArray)) else _array(texts)
     if array.type != pa.large_string():
         array = array.cast(pa.large_string())
     if array.null_count:
@@ -134,6 +134,15 @@ def buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> tuple[n
     _, offsets, data = array.buffers()
     text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
     return text, np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+
+
+def _array(texts: Sequence[str | None]) -> pa.Array:
+    """As one array; from bytes, because Arrow makes a string keep its UTF-8 for good, twice what it took."""
+    data, ends = bytearray(), np.zeros(len(texts) + 1, np.int64)
+    for n, text in enumerate(texts, 1):
+        data += (text or "").encode()
+        ends[n] = len(data)
+    return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(data))
 
 
 def gathered(chunks: list[pa.Array]) -> pa.LargeStringArray:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -235,3 +236,12 @@ def test_real_chinese_reports_against_brute_force():
     decisions = deduplicate(texts, CONFIG)
     check(texts, decisions)
     assert (decisions.original >= 0).sum() > 5
+
+
+def test_the_callers_strings_do_not_grow():
+    texts = ["发热咳嗽三天" * 40 + str(n) for n in range(8)]
+    before = [sys.getsizeof(t) for t in texts]
+    deduplicate([*texts, None], DedupConfig())
+    assert [sys.getsizeof(t) for t in texts] == before
+    pa.array(texts, pa.large_string())
+    assert [sys.getsizeof(t) for t in texts] != before
