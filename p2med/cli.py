@@ -23,6 +23,7 @@ from p2med.export.commands import export, merge, parity
 from p2med.ingest.commands import map_export
 from p2med.mix.commands import review
 from p2med.model.commands import assemble, doctor
+from p2med.plan.commands import plan_command
 from p2med.progress import say
 from p2med.recipe import Recipe, read_recipe
 from p2med.sheet.commands import sheet, show
@@ -213,24 +214,13 @@ def answer(
     )
 
 
-for _command in (
-    synth,
-    dedup,
-    diagnoses,
-    review,
-    show,
-    sheet,
-    card,
-    gate,
-    assemble,
-    doctor,
-    merge,
-    export,
-    parity,
-):
+for _command in (synth, dedup, diagnoses, review, show, sheet, card, gate, assemble, doctor):
+    app.command()(_command)
+for _command in (merge, export, parity):
     app.command()(_command)
 app.command(name="map")(map_export)
 app.command(name="ablate")(ablate_command(_run_verb))
+app.command(name="plan")(plan_command(read_recipe))
 
 
 @app.command()
