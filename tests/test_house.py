@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "sheet": GROUND,
     "card": GROUND | {"sheet"},
     "train": GROUND | {"model", "imaging"},
+    "plan": GROUND | {"model", "train", "mix", "imaging"},
     "bench": GROUND | {"tasks", "model", "clinical", "imaging"},
     "export": GROUND | {"model", "imaging"},
     "serve": GROUND | {"tasks", "model", "imaging"},
