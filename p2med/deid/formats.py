@@ -25,7 +25,20 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "*",
     ),
     ("url", re.compile(r"(?:https?://|www\.)[a-z0-9\-._~/?#=&%:]+"), "ww tt"),
-    ("url", re.compile(r"(?<![a-z])ip\s?(?:地址)?\s?:?\s?(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), "ip"),
+    # An address of the net: 10.2.0.14; with a mask or a port, or not.
+    (
+        "url",
+        re.compile(
+            r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+            r"(?:[/:]\d{1,5})?(?![\d.])"
+        ),
+        ".",
+    ),
+    (
+        "url",
+        re.compile(r"(?<![0-9a-f:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![0-9a-f:\-])"),
+        ": -",
+    ),
     # A name of a chat: letters, a low line and digits; NM_000492 is a gene's.
     (
         "contact",

@@ -26,6 +26,15 @@ _TOKEN = rf"{_CAPITAL}(?:{_LETTER}|['’\-](?={_LETTER}))+|{_CAPITAL}\."
 _PARTICLE = "van|von|de|der|den|del|da|di|la|le|bin|ibn|al|el"
 _AFTER_CUE = re.compile(rf"(?:{_TOKEN})(?:(?:,\s|[ ·^]{{1,2}})(?:{_TOKEN}|(?:{_PARTICLE})(?![a-z]))){{0,3}}")
 _CAPITALIZED = re.compile(rf"{_CAPITAL}{_LETTER}")
+_GIVEN, _FAMILY = frozenset(words("given_in_english")), frozenset(words("family_in_english"))
+# Mom Anna, Kind regards, Omar Haddad: two words of which neither need be in a list.
+_PERSON_BEFORE = re.compile(
+    r"(?<![a-z])(?:mom|mum|dad|mother|father|aunt|uncle|grandmother|grandfather|guardian|sincerely,|regards,|dear|referring|"
+    r"mr|mrs|ms|miss|prof|professor|nurse|teacher|attending|consultant|resident)[\s.:(]{1,3}$"
+)
+_TWO_WORDS = re.compile(
+    rf"(?<![A-Za-z0-9\-])({_TOKEN}) (?:[A-Z]\. ?)?({_TOKEN}(?:-{_TOKEN})?)(?![A-Za-z0-9])"
+)
 _NO_NAMES = frozenset(words("no_latin_name"))
 
 
@@ -43,15 +52,33 @@ def latin_name_spans(folded: str, text: str, cues: Mapping[int, Cue]) -> Iterato
         found = _AFTER_CUE.match(text, start)
         if found and _is_name(folded, text, found, labelled):
             yield found.span()
+    at = 0
+    while found := _TWO_WORDS.search(text, at):
+        named = _are_names(folded, found)
+        at = found.end() if named else found.end(1)
+        if named:
+            yield found.span()
     for found in _WORDS.finditer(text):
         first, second = found[1].lower(), re.sub("[^a-z]", "", found[2].lower())
         if any(_is_pinyin(*pair) for pair in ((first, second), (second, first))):
             yield found.span()
 
 
+def _are_names(folded: str, found: re.Match[str]) -> bool:
+    """Two capitalized words: the first a given name, the last a family name, or somebody before them."""
+    first, second = folded[found.start(1) : found.end(1)], folded[found.start(2) : found.end(2)]
+    if first in _NO_NAMES or second in _NO_NAMES or second in LATIN_WORDS and first not in _GIVEN:
+        return False
+    if first in _GIVEN or second.split("-")[-1] in _FAMILY and len(first) > 2:
+        return True
+    return _PERSON_BEFORE.search(folded[max(0, found.start() - 16) : found.start()]) is not None
+
+
 def _is_name(folded: str, text: str, found: re.Match[str], labelled: bool) -> bool:
     """After a role one word may also be `Apgar` or `CT`; after a label it hardly is."""
     parts = re.findall("[a-z]+", folded[found.start() : found.end()])
+    if labelled and len(parts) == 1 and parts[0] in _FAMILIES:
+        return True
     several = len(parts) > 1 or labelled
     if parts[0] in _NO_NAMES or parts[0] in LATIN_WORDS and not several:
         return False

@@ -8,30 +8,35 @@ from collections.abc import Iterator
 
 from p2med.deid.place_words import (
     ADDRESS_CUE,
+    BRAND,
     CLASS,
+    CN,
     COMPANY,
     CUT,
+    ESTATE,
+    FAMOUS_HOSPITAL,
     GENERIC,
     HOSPITAL,
+    NO_EMPLOYER,
+    NUMBERED_CLASS,
     ROAD,
     SCHOOL,
     TAIL,
     UNIT,
     WORKS,
+    WORKS_AS,
     WORKS_AT,
+    bare_cities,
 )
 from p2med.deid.words import words
 
-# Cities whose names are everyday words only count with 市 or another part of an address.
-_BARE = sorted(set(words("city")) - set(words("city_that_is_a_word")), key=len, reverse=True)
-_CN = r"\u3400-\u9fff"
 _LONGEST_NAME, _LONGEST_ADDRESS = 20, 80
-_INSIDE = re.compile(rf"[{_CN}\da-z()·&]")
+_INSIDE = re.compile(rf"[{CN}\da-z()·&]")
 _REGION = re.compile("|".join(sorted({*words("province"), *words("city")}, key=len, reverse=True)))
-_BARE_CITY = re.compile("|".join(_BARE))
+_BARE_CITY = re.compile(bare_cities())
 _SUFFIX = r"(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区|自治州|地区|州|盟)"
 _REGION_HERE = re.compile(rf"(?:{_REGION.pattern}){_SUFFIX}?(?:辖区)?")
-_COMPONENT = re.compile(rf"\s?[{_CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
+_COMPONENT = re.compile(rf"\s?[{CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
 # An estate whose name has no such ending, before the number of a house.
 _ESTATE = re.compile(
     r"[\u4e00-\u9fff]{2,7}(?=[a-z]?\d{1,4}(?:[-—]\d{1,4}|\s?(?:号楼|栋|幢|座|期|单元|号(?!染|床))))"
@@ -45,7 +50,7 @@ _HOUSE = re.compile(r"\d{1,3}(?:栋|号楼|幢)\s?(?:\d{1,2}单元)?\s?(?:\d{2,4
 _DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
 _CLASS_LABEL = re.compile(r"(?:班级|年级|班别|所在班)\s?[:：]?\s{0,2}")
 _NEXT_LABEL = re.compile(
-    r"\s?(?:电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
+    r"\s?(?:既往|过敏|家族史|电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
 )
 
 
@@ -77,12 +82,26 @@ def place_spans(folded: str) -> Iterator[tuple[int, int, str]]:
     for label in _CLASS_LABEL.finditer(folded):
         if room := CLASS.match(folded, label.end()):
             yield *room.span(), "school"
-    for pattern in (WORKS, WORKS_AT):
+    for room in NUMBERED_CLASS.finditer(folded):
+        yield *room.span(), "school"
+    yield from _employers(folded)
+    for found in FAMOUS_HOSPITAL.finditer(folded):
+        yield *found.span(), "hospital"
+
+
+def _employers(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Whom people work for: by what says so before it or the job behind it, and by a few brands."""
+    for pattern in (WORKS, WORKS_AT, WORKS_AS):
         for found in pattern.finditer(folded):
             start, end = found.span("value")
             start = _after_cuts(folded, start, end)
-            if not GENERIC.fullmatch(folded, start, end) and end - start >= 3:
-                yield start, end, "company"
+            if GENERIC.fullmatch(folded, start, end) or end - start < 3:
+                continue
+            if pattern is WORKS_AS and NO_EMPLOYER.match(folded, start):
+                continue
+            yield start, end, "company"
+    for found in BRAND.finditer(folded):
+        yield *found.span(), "company"
 
 
 def _name_start(folded: str, suffix: int) -> int:
@@ -94,9 +113,10 @@ def _name_start(folded: str, suffix: int) -> int:
 
 
 def _after_cuts(folded: str, start: int, end: int) -> int:
-    for cut in CUT.finditer(folded, start, end):
-        if cut.end() <= end:
-            start = cut.end()
+    for cut in CUT.finditer(folded, start):
+        if cut.end() > end:
+            break
+        start = cut.end()
     opened = folded.rfind("(", start, end)
     if opened >= 0 and ")" not in folded[opened:end]:
         start = opened + 1
@@ -130,6 +150,8 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         if found.start() < at:
             continue
         end = _chain_end(folded, found.start())
+        if folded[end - 1] == "人" and end > found.end():
+            end -= 1  # 新疆和田人
         named = found[0][-1] in "市州盟" or _BARE_CITY.fullmatch(found[0])
         if end > found.end() or named:
             at = max(end, found.end())
@@ -143,6 +165,10 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         if start < suffix - 1:
             at = max(found.end(), _chain_end(folded, found.end()), _chain_end(folded, start))
             yield start, at, "address"
+    for found in ESTATE.finditer(folded):
+        start = _after_cuts(folded, found.start(), found.end("value"))
+        if found.end("value") - start >= 4:
+            yield start, found.end(), "address"
     for found in _HOUSE.finditer(folded):
         start = _name_start(folded, found.start())
         if found.start() - start >= 2:

@@ -49,7 +49,8 @@ def short_dates(text: str, note: date | None) -> Iterator[re.Match[str]]:
 
 
 def _may_be(text: str, found: re.Match[str]) -> bool:
-    return _day(found) is not None and not _MEASURE.search(text[max(0, found.start() - 12) : found.start()])
+    before = text[max(0, found.start() - 12) : found.start()]
+    return _day(found) is not None and bool(_EVENT_BEFORE.search(before) or not _MEASURE.search(before))
 
 
 def _day(found: re.Match[str], year: int = 2024) -> date | None:

@@ -19,6 +19,7 @@ from p2med.deid.known import Known, known_spans
 from p2med.deid.labels import label_spans
 from p2med.deid.latin_names import latin_name_spans
 from p2med.deid.names import find_cues, name_spans
+from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
 from p2med.deid.repeated import repeated_names
 from p2med.errors import PhiError
@@ -110,6 +111,7 @@ def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
         for start, end, by in name_spans(folded, cues, inside)
         if by == "label" or not is_kept(folded, start, end, announced=by == "role")
     ]
+    found += pet_name_spans(folded)
     found += repeated_names(folded, found)
     found += latin_name_spans(folded, text, cues)
     yield from ((start, end, "name") for start, end in found)
