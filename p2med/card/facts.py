@@ -15,6 +15,8 @@ from p2med.store import VERBS, Manifest, read_manifest, sha256_of, verb_folder
 DIGESTS = "digests.json"
 CERTIFICATE = "certificate/certificate.json"
 GATE = "gate.json"
+SCALES, PACKED = "_scale", "U8"
+"""An exported folder's scales, and the type that holds two weights (model/exported.py)."""
 LAST = 20
 """Steps whose mean is called the loss at the beginning and at the end."""
 Facts = dict[str, Any]
@@ -36,7 +38,8 @@ def gather(path: Path) -> Facts:
     done = order[: order.index(checkpoint.name)] if checkpoint.name in order else []
     folders = [*(checkpoint.parent / name for name in done), checkpoint]
     digest = sha256_of(checkpoint / DIGESTS)
-    licences = train.notes.get("licences", {}) if train else {}
+    made_by = json.loads((checkpoint / "stage.json").read_bytes())
+    licences = (train.notes.get("licences") if train else None) or made_by.get("licences") or {}
     return {
         "name": root.resolve().name if root else checkpoint.resolve().name,
         "checkpoint": {
@@ -48,7 +51,7 @@ def gather(path: Path) -> Facts:
         "image": json.loads((checkpoint / "image_spec.json").read_bytes()),
         "stages": [_stage(f) for f in folders],
         "data": {verb: _counts(root, verb, m) for verb, m in manifests.items() if root and verb != "bench"},
-        "licences": _parts(licences, manifests, checkpoint, root),
+        "licences": _parts(licences, manifests, made_by, root),
         "use": licences.get("use", ["research"]),
         "certificate": _certificate(root) if root else None,
         "scores": _scores(root, manifests.get("bench"), digest) if root else None,
@@ -121,17 +124,16 @@ def _stale(root: Path, manifest: Manifest) -> Path | None:
 
 
 def _parameters(checkpoint: Path) -> dict[str, int]:
-    """Numbers by part, from the headers of the weight files; none for an exported, packed folder."""
-    if (checkpoint / "export.json").exists():
-        return {}
+    """Numbers by part, from the headers of the weight files; in an exported folder a byte may hold two."""
     counts: dict[str, int] = {}
     for path in sorted(checkpoint.glob("*.safetensors")):
         with open(path, "rb") as file:
             header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
         for name, tensor in header.items():
-            if name != "__metadata__":
+            if name != "__metadata__" and not name.endswith(SCALES):
                 part = "adapter" if ".lora_" in name else name.partition(".")[0]
-                counts[part] = counts.get(part, 0) + math.prod(tensor["shape"])
+                each = 2 if tensor["dtype"] == PACKED else 1
+                counts[part] = counts.get(part, 0) + each * math.prod(tensor["shape"])
     return dict(sorted(counts.items()))
 
 
@@ -170,12 +172,11 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _parts(
-    licences: Mapping[str, Any], manifests: Mapping[str, Manifest], checkpoint: Path, root: Path | None
+    licences: Mapping[str, Any], manifests: Mapping[str, Manifest], made_by: Facts, root: Path | None
 ) -> list[Part]:
     """The ledger that training kept; for a run without one, what its own manifests tell."""
     if licences:
         return [Part.model_validate(p) for p in licences["parts"]]
-    made_by = json.loads((checkpoint / "stage.json").read_bytes())
     model = made_by.get("identity", {}).get("model")
     if root is None or model is None:
         return [Part(part="all", title="where its weights and data come from was not recorded", licences=())]

@@ -20,6 +20,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 340, 190, 48, 22, 8
 POINTS = 240
 """Longer curves are shown as means of as many steps as make so many points."""
 COLOURS = ("#2f6db5", "#c0504d", "#4f9d4f", "#8e5ea2", "#d08a1d", "#3aa6a6", "#7f7f7f", "#b5487f")
+GROUPS = {"task": "各任务的损失 · loss by task", "kind": "各类影像的损失 · loss by kind of image"}
 PANELS = {
     "lr": "学习率 · learning rate",
     "grad_norm": "裁剪前梯度范数 · gradient norm, unclipped",
@@ -58,8 +59,12 @@ def _stage(root: Path, stage: str, lines: Sequence[Line]) -> Iterator[str]:
     yield f"<p>{html.escape(_totals(lines, root / 'log' / f'train_{stage}.device.json'))}</p>"
     yield '<div class="panels">'
     tasks = list(dict.fromkeys(x["task"] for x in lines))
-    by_task = {task: _curve(lines, "loss", task) for task in tasks}
-    yield from _panel("各任务的损失 · loss by task", by_task, len(lines), names=True)
+    for field, title in GROUPS.items():
+        groups = {
+            name: [x for x in lines if x[field] == name] for name in dict.fromkeys(x[field] for x in lines)
+        }
+        curves = {name: _curve(mine, "loss") for name, mine in groups.items()}
+        yield from _panel(title, curves, len(lines), names=True)
     for key, title in PANELS.items():
         yield from _panel(title, {key: _curve(lines, key)}, len(lines))
     yield "</div>"
@@ -110,11 +115,9 @@ def _table(lines: Sequence[Line], tasks: Sequence[str]) -> Iterator[str]:
 # ---------------------------------------------------------------- curves
 
 
-def _curve(lines: Sequence[Line], key: str, task: str | None = None) -> Curve:
+def _curve(lines: Sequence[Line], key: str) -> Curve:
     """(step, value) of the steps that have the value, in means of neighbours when there are many."""
-    found = [
-        (x["step"], x[key]) for x in lines if x.get(key) is not None and (task is None or x["task"] == task)
-    ]
+    found = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
     size = -(-len(found) // POINTS)
     parts = [found[i : i + size] for i in range(0, len(found), size or 1)]
     return [(sum(s for s, _ in p) / len(p), sum(v for _, v in p) / len(p)) for p in parts]

@@ -44,7 +44,8 @@ def run(
     """Train every stage, or up-to-date ones excepted only `stage`.
 
     Args:
-      licences: what the parts may be used for (card/ledger.py); kept in the manifest, decides nothing here.
+      licences: what the parts may be used for (card/ledger.py); kept in every stage.json and in the manifest,
+        decides nothing here.
 
     Raises:
       P2MedError: 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
@@ -58,7 +59,7 @@ def run(
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     device = ranks.join(device)
     with ranks.one_line_when_another_stops(), ranks.alone(folder):
-        _train_all(config, model, image, root, mix, stage, device, threads)
+        _train_all(config, model, image, root, mix, stage, device, threads, licences)
         if stage is None and ranks.first():
             write_manifest(config, folder, mix, licences)
     ranks.leave()
@@ -73,6 +74,7 @@ def _train_all(
     stage: str | None,
     device: torch.device,
     threads: int,
+    licences: Mapping[str, Any] | None,
 ) -> None:
     folder = store.verb_folder(root, "train")
     if ranks.first():
@@ -91,7 +93,7 @@ def _train_all(
                 say(f"train {entry.stage}: up to date")
         elif stage in (None, entry.stage):
             (folder / "manifest.json").unlink(missing_ok=True)
-            _train_stage(config, model, image, root, entry, previous, identity, device, threads)
+            _train_stage(config, model, image, root, entry, previous, identity, device, threads, licences)
             ranks.wait()
         elif [s.stage for s in config.stages].index(stage) > config.stages.index(entry):
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
@@ -108,6 +110,7 @@ def _train_stage(
     identity: dict[str, Any],
     device: torch.device,
     threads: int,
+    licences: Mapping[str, Any] | None,
 ) -> None:
     mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
     checkpoint = load_checkpoint(previous) if previous else _fresh(config, section, image, mix)
@@ -177,6 +180,7 @@ def _train_stage(
         "conversations_a_pass": progress.micro,
         "conversations": {"entered": len(conversations), "passed": len(examples), "rejected": len(rejected)},
         "rejected_reasons": reasons,
+        "licences": licences,
     }
     losses = "".join(json.dumps(x, sort_keys=True) + "\n" for x in progress.losses).encode()
     save_checkpoint(

@@ -33,9 +33,10 @@ def write_manifest(root: Path, verb: str, inputs=(), files=None, notes=None, sec
     write_json(verb_folder(root, verb) / "manifest.json", manifest.model_dump(mode="json"))
 
 
-def write_checkpoint(folder: Path, model: dict, losses: list[float | None]) -> None:
-    header = {"encoder.a": [2, 3], "language_model.b": [4, 5], "language_model.x.lora_A.weight": [1, 5]}
-    tensors = {n: {"dtype": "F32", "shape": s, "data_offsets": [0, 0]} for n, s in header.items()}
+def write_checkpoint(folder: Path, model: dict, losses: list[float | None], licences: dict | None) -> None:
+    header = {"encoder.a": ("F32", [2, 3]), "language_model.x.lora_A.weight": ("F32", [1, 5])}
+    header |= {"language_model.b": ("U8", [4, 5]), "language_model.b_scale": ("F32", [4, 1])}
+    tensors = {n: {"dtype": t, "shape": s, "data_offsets": [0, 0]} for n, (t, s) in header.items()}
     raw = json.dumps(tensors).encode()
     write_bytes(folder / "model.safetensors", struct.pack("<Q", len(raw)) + raw)
     llm = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -46,7 +47,12 @@ def write_checkpoint(folder: Path, model: dict, losses: list[float | None]) -> N
     stage = {"stage": folder.name, "learn": ["llm"], "objective": "sft", "lr": 1e-3, "epochs": 2.0}
     made_by = {"stage": folder.name, "identity": {"stage": stage | {"batch_size": 4}, "model": model}}
     made_by |= {"steps": len(losses), "skipped_steps": losses.count(None), "restored": 0, "device": "cpu"}
-    made_by |= {"ranks": 1, "threads": 1, "conversations": {"entered": 9, "passed": 8, "rejected": 1}}
+    made_by |= {
+        "ranks": 1,
+        "threads": 1,
+        "licences": licences,
+        "conversations": {"entered": 9, "passed": 8, "rejected": 1},
+    }
     write_json(folder / "stage.json", made_by)
     lines = [
         {"step": n, "kind": "film", "task": "xray_report", "loss": x, "lr": 1e-3, "grad_norm": x,
@@ -68,13 +74,13 @@ def write_run(
     write_manifest(root, "curate", ["deid"], notes=splits)
     write_manifest(root, "mix", ["curate"])
     folder = verb_folder(root, "train")
-    for stage in ("base", "stage1"):
-        write_checkpoint(folder / stage, FRESH, list(losses))
-    write_json(folder / "stages.json", ["base", "stage1"])
     parts = ledger(FRESH, [source], statements, root)
-    kept = {"use": ["research"], "parts": [p.model_dump(mode="json") for p in parts]}
+    kept = {"use": ["research"], "parts": [p.model_dump(mode="json") for p in parts]} if record else None
+    for stage in ("base", "stage1"):
+        write_checkpoint(folder / stage, FRESH, list(losses), kept)
+    write_json(folder / "stages.json", ["base", "stage1"])
     files = {f"{s}/digests.json": sha256_of(folder / s / "digests.json") for s in ("base", "stage1")}
     section = {"stages": [{"stage": "base"}, {"stage": "stage1"}]}
-    notes = {"licences": kept} if record else {}
+    notes = {"licences": kept} if kept else {}
     write_manifest(root, "train", ["mix"], files=files, section=section, notes=notes)
     return root

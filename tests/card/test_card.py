@@ -52,7 +52,7 @@ def test_it_says_what_the_run_was_in_chinese_first_then_in_english(trained):
     text, facts = read(trained)
     assert text.index("# 模型卡 · small") < text.index("# Model card · small")
     assert "没有任何临床质量" in text.split("## ")[1] and "It has no clinical quality" in text
-    assert facts["checkpoint"]["parameters"] == {"adapter": 5, "encoder": 6, "language_model": 20}
+    assert facts["checkpoint"]["parameters"] == {"adapter": 5, "encoder": 6, "language_model": 40}
     assert facts["data"]["mix"]["manifest_sha256"] == sha256_of(trained / "4_mix/manifest.json")
     assert facts["data"]["curate"]["splits"]["patients"] == {"bench": 3, "train": 5}
     assert [s["stage"] for s in facts["stages"]] == ["base", "stage1"]
@@ -144,14 +144,21 @@ def test_a_run_whose_training_kept_no_licences_is_judged_by_its_manifests(tmp_pa
     assert "It has no clinical quality" in text and facts["refused"]["clinical"]
 
 
-def test_a_checkpoint_alone_says_what_it_can_and_allows_research_only(trained, tmp_path):
+def test_a_checkpoint_alone_still_knows_its_parts(trained, tmp_path):
     alone = tmp_path / "alone"
     shutil.copytree(trained / "5_train" / "stage1", alone)
     text, facts = read(alone, out=tmp_path / "card")
     assert "No manifests of data lie beside this checkpoint" in text and facts["data"] == {}
-    assert facts["refused"]["commercial"] and not facts["refused"]["research"]
+    assert "It has no clinical quality" in text and facts["refused"]["clinical"]
     inside = read(trained / "5_train" / "base", out=tmp_path / "base")[1]
     assert [s["stage"] for s in inside["stages"]] == ["base"] and inside["name"] == "small"
+
+
+def test_a_checkpoint_that_says_nothing_of_its_parts_allows_research_only(tmp_path):
+    root = write_run(tmp_path / "old", record=False)
+    shutil.move(root / "5_train" / "stage1", tmp_path / "alone")
+    facts = read(tmp_path / "alone", out=tmp_path / "card")[1]
+    assert facts["refused"]["commercial"] and not facts["refused"]["research"]
 
 
 # ---------------------------------------------------------------- what it refuses
@@ -211,7 +218,7 @@ def step(n: int, loss: float | None, task: str = "xray_report") -> dict:
 def test_the_page_draws_every_curve_and_counts_what_was_drawn(trained):
     log(trained, [step(n, 3.0 / (n + 1), ("xray_report", "ct_report")[n % 2]) for n in range(1000)])
     page = write_training_page(trained).read_text(encoding="utf-8")
-    assert page.count("<svg") == 6 and page.count("<polyline") == 7
+    assert page.count("<svg") == 7 and page.count("<polyline") == 8
     assert "xray_report" in page and "2,000" in page and "MFU 0.250" in page and "峰值内存" in page
     longest = max(page.split('points="'), key=len)
     assert longest.split('"')[0].count(",") <= 240
