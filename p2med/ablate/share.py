@@ -61,19 +61,30 @@ def share_stages(recipe: Recipe, root: Path, donors: Sequence[Path]) -> list[str
     done: list[str] = []
     previous: Path | None = None
     for entry in recipe.train.stages:
-        place = folder / entry.stage
+        place = _trained(root, entry.stage)
         identity = identity_of(recipe.train, recipe.model, recipe.curate.image, entry, mix, previous)
         if not is_finished(place, identity):
-            theirs = (store.verb_folder(d, "train") / entry.stage for d in donors)
-            source = next((s for s in theirs if is_finished(s, identity)), None)
-            if source is None:
+            donor = next((d for d in donors if is_finished(_trained(d, entry.stage), identity)), None)
+            if donor is None:
                 break
             # `train` takes a folder without this file for a stranger's.
             store.write_json(folder / STAGES, [s.stage for s in recipe.train.stages])
-            link_folder(source, place)
+            _copy_log(donor, root, entry.stage)
+            link_folder(_trained(donor, entry.stage), place)
         done.append(entry.stage)
         previous = place
     return done
+
+
+def _trained(root: Path, stage: str) -> Path:
+    return store.verb_folder(root, "train") / stage
+
+
+def _copy_log(donor: Path, root: Path, stage: str) -> None:
+    """What the stage's curves are drawn from. A copy: a training that goes on appends to its log."""
+    log = Path("log") / f"train_{stage}.jsonl"
+    if (donor / log).exists() and not (root / log).exists():
+        store.write_bytes(root / log, (donor / log).read_bytes())
 
 
 def link_folder(source: Path, place: Path) -> None:
