@@ -2,6 +2,7 @@
 
     python bench/export.py --tokenizer chinese_llama2_tokenizer.model [--size 200m] [--rounds 2] [--work DIR]
     python bench/export.py --prompts 1000        tokens after merge and over HTTP, tiny model, no tokenizer
+    python bench/export.py --true-size --tokenizer …    memory of merging and exporting 8B (22 GB of disk)
 
 Random weights, so the figures prove software, never medicine. Every measurement runs in a process of its own,
 all of them once a round, so that a busy machine slows all alike. Figures: bench/export.md.
@@ -26,11 +27,14 @@ from p2med.export.samples import Sample, drawn
 from p2med.export.sides import Local, Server
 from p2med.export.write import export
 from p2med.imaging.spec import ImageSpec
-from p2med.model.build import add_adapter, build, build_tokenizer
-from p2med.model.checkpoint import save_checkpoint
+from p2med.model.build import add_adapter, build, build_tokenizer, model_shape, part_options
+from p2med.model.checkpoint import save_checkpoint, seal
 from p2med.model.config import LlmConfig, ModelSection, PartConfig, TokenizerConfig
 from p2med.model.generate import Generator
 from p2med.model.merge import merge
+from p2med.model.processor import P2MedProcessor
+from p2med.model.tokenizer import open_tokenizer
+from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.schema.conversation import Conversation, Turn, text
 from p2med.serve.app import create_app
 from p2med.serve.config import ServeConfig
@@ -198,6 +202,59 @@ def _numbered(sample: Sample, n: int) -> Sample:
     return Sample(changed, sample.pictures)
 
 
+# ---------------------------------------------------------------- the paper's 8B, without its memory
+
+
+def make_8b(folder: Path, tokenizer: Path) -> int:
+    """The 8B with LoRA as a checkpoint in one sparse file: every number is 0 and takes no disk."""
+    section = ModelSection(adapter=PartConfig(kind="lora", rank=8), llm=LlmConfig(dtype="bfloat16"))
+    words = tokenizer.read_bytes()
+    opened = open_tokenizer(words)
+    image = ImageSpec(size=336, max_slices=128)
+    shape = model_shape(section, image, len(opened))
+    shape.image_token_id = opened.convert_tokens_to_ids("<image>")
+    shape.adapter = part_options(section.adapter)
+    with torch.device("meta"):
+        model = P2MedForConditionalGeneration(shape)
+    header: dict[str, Any] = {}
+    end = 0
+    for name, tensor in model.state_dict().items():
+        half = name.startswith("language_model.") and "lora_" not in name
+        start, end = end, end + tensor.numel() * (2 if half else 4)
+        kind = "BF16" if half else "F32"
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
+    folder.mkdir(parents=True)
+    shape.save_pretrained(folder)
+    P2MedProcessor(opened, connector=shape.connector, patches=576).save_pretrained(folder)
+    (folder / "tokenizer.model").write_bytes(words)
+    (folder / "image_spec.json").write_text(image.model_dump_json())
+    (folder / "stage.json").write_text("{}")
+    text_of = json.dumps(header).encode()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(len(text_of).to_bytes(8, "little") + text_of)
+        file.truncate(8 + len(text_of) + end)
+    seal(folder)
+    return end
+
+
+def measure_true_size(folder: Path, out: Path, kind: str) -> dict[str, float]:
+    """Seconds, and the most memory that was the process's own (mapped files can be dropped at any time)."""
+    most, done, start = [0], threading.Event(), time.perf_counter()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            status = Path("/proc/self/status").read_text()
+            most[0] = max(most[0], int(status.partition("RssAnon:")[2].split()[0]) // 1024)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    merge(folder, out) if kind == "merge" else export(folder, out, kind)
+    done.set()
+    thread.join()
+    size = sum(p.stat().st_size for p in out.iterdir())
+    return {"seconds": time.perf_counter() - start, "own_memory_mib": most[0], "size_mib": size // 2**20}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer", type=Path)
@@ -206,7 +263,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("runs/bench_export"))
     parser.add_argument("--prompts", type=int)
+    parser.add_argument("--true-size", action="store_true")
     given = parser.parse_args()
+    if given.true_size:
+        with tempfile.TemporaryDirectory(dir=given.work) as folder:
+            print(f"{make_8b(Path(folder) / 'lora', given.tokenizer) / 2**30:.1f} GiB")
+            for kind in ("int4", "merge"):
+                alone("measure_true_size", Path(folder) / "lora", Path(folder) / kind, kind)
+        return
     if given.prompts:
         print(json.dumps(prompts(given.prompts)))
         return
