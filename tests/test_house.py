@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "certify": GROUND | {"imaging", "ingest", "deid"},
     "curate": GROUND | {"imaging", "clinical"},
     "mix": GROUND | {"tasks"},
-    "sheet": GROUND,
+    "sheet": GROUND | {"clinical"},
     "card": GROUND | {"sheet"},
     "train": GROUND | {"model", "imaging"},
     "plan": GROUND | {"model", "train", "mix", "imaging"},

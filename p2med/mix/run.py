@@ -76,7 +76,11 @@ def run(config: MixConfig, root: Path) -> Manifest:
             for number, path in enumerate(paths)
         )
         held = list(track(in_order(pool, _write, jobs), "mix", len(paths)))
-    notes = {"stages": stage_notes(config.stages, made, drawn), "held_out": _held_out(held)}
+    notes = {
+        "order": list(config.stages),
+        "stages": stage_notes(config.stages, made, drawn),
+        "held_out": _held_out(held),
+    }
     return writer.finish({**notes, "benchmark": bench} if config.benchmark is not None else notes)
 
 

@@ -9,7 +9,10 @@ Cell = str | int | float | None | Words
 
 
 class Text(NamedTuple):
+    """A sentence; with `path`, a link to a file of the run folder."""
+
     words: Words
+    path: str = ""
 
 
 class Table(NamedTuple):

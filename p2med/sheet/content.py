@@ -7,17 +7,22 @@ from typing import Any
 from p2med.errors import P2MedError
 from p2med.schema.terms import RecordKind
 from p2med.sheet.blocks import Bars, Cell, Part, Table, Text, Words, by_count
+from p2med.sheet.words import (
+    DROPPED,
+    LEAKS,
+    NOUNS,
+    OUTCOMES,
+    SEX,
+    SPLITS,
+    TASKS,
+    UNKNOWN,
+    VIEWS,
+    disease,
+    named,
+)
 from p2med.store import VERBS, Manifest, read_manifest, sha256_of, verb_folder
 
 DATA_VERBS = ("ingest", "deid", "curate", "mix")
-TASKS: dict[str, Words] = {
-    "xray_report": ("X光报告", "X-ray report"),
-    "ct_report": ("CT报告", "CT report"),
-    "outpatient_record": ("门诊病历", "Outpatient record"),
-    "first_course_record": ("首次病程记录", "First course record"),
-    "attending_round_record": ("主治医师首次查房", "Attending first round"),
-    "chief_round_record": ("主任医师首次查房", "Chief first round"),
-}
 # The paper's Figure 7; d and e are the outpatient records before and after deduplication.
 PANELS = {
     ("xray_report", "stage1"): "a",
@@ -33,14 +38,6 @@ PANELS = {
     ("first_course_record", "stage3"): "k",
     ("attending_round_record", "stage3"): "l",
     ("chief_round_record", "stage3"): "m",
-}
-SEX: dict[str, Words] = {"M": ("男", "male"), "F": ("女", "female"), "O": ("其他", "other")}
-UNKNOWN: Words = ("不详", "unknown")
-VIEWS: dict[str, Words] = {
-    "xray_frontal": ("X光 正位", "X-ray AP or PA"),
-    "xray_lateral": ("X光 侧位", "X-ray lateral"),
-    "ct_non_contrast": ("CT 平扫", "CT non-contrast"),
-    "ct_contrast": ("CT 增强", "CT contrast-enhanced"),
 }
 
 
@@ -76,10 +73,10 @@ def _steps(run: Mapping[str, Manifest]) -> Part:
     counts, reasons = [], []
     for verb, manifest in run.items():
         for noun, c in manifest.counts.items():
-            counts.append((verb, noun, c.entered, c.passed, c.rejected))
+            counts.append((verb, named(NOUNS, noun), c.entered, c.passed, c.rejected))
         for noun, by_reason in manifest.rejected_reasons.items():
             for reason, n in sorted(by_reason.items(), key=lambda x: (-x[1], x[0])):
-                reasons.append((verb, noun, reason, n))
+                reasons.append((verb, named(NOUNS, noun), reason, n))
     step, noun = ("步骤", "step"), ("对象", "noun")
     columns = (step, noun, ("输入", "in"), ("输出", "out"), ("剔除", "rejected"))
     why = Table(("剔除原因", "Why"), (step, noun, ("原因", "reason"), ("数量", "count")), reasons)
@@ -121,7 +118,7 @@ def _duplicates(curate: Mapping[str, Any]) -> Part:
     title: Words = ("近似重复的门诊病历", "Near-duplicate outpatient records")
     if not notes:
         return Part(title, [Text(("未去重。", "Not removed in this run."))])
-    counts = [(name.replace("_", " "), n) for name, n in notes.items() if isinstance(n, int)]
+    counts = [(named(OUTCOMES, name), n) for name, n in notes.items() if isinstance(n, int)]
     diseases = notes.get("diseases", {})
     rows = sorted(diseases.items(), key=lambda x: (-x[1]["kept"] - x[1]["removed"], x[0]))
     table = Table(
@@ -129,7 +126,7 @@ def _duplicates(curate: Mapping[str, Any]) -> Part:
         (("疾病", "disease"), ("去重前", "before"), ("去重后", "after"), ("删除", "removed"), ("%", "%")),
         [
             (
-                d,
+                disease(d),
                 n["kept"] + n["removed"],
                 n["kept"],
                 n["removed"],
@@ -138,18 +135,15 @@ def _duplicates(curate: Mapping[str, Any]) -> Part:
             for d, n in rows[:40]
         ],
     )
-    pairs: Words = (
-        "并排示例见 3_curate/duplicates.html。",
-        "Pairs side by side: 3_curate/duplicates.html.",
-    )
+    pairs = Text(("并排示例", "Pairs side by side"), "3_curate/duplicates.html")
     return Part(
         title,
-        [Table(("结果", "Outcome"), (("类别", "what"), ("记录", "records")), counts), table, Text(pairs)],
+        [Table(("结果", "Outcome"), (("类别", "what"), ("记录", "records")), counts), table, pairs],
     )
 
 
 def _splits(curate: Mapping[str, Any]) -> Part:
-    splits = [(s, curate["patients"].get(s, 0), n) for s, n in curate.get("cases", {}).items()]
+    splits = [(named(SPLITS, s), curate["patients"].get(s, 0), n) for s, n in curate.get("cases", {}).items()]
     families = curate.get("families", {})
     gate = curate.get("leak_gate", {})
     facts: list[tuple[Cell, Cell]] = [
@@ -159,8 +153,11 @@ def _splits(curate: Mapping[str, Any]) -> Part:
         (("最大家系", "largest family"), families.get("largest_family")),
     ]
     for what in ("dropped_cases", "dropped_records"):
-        facts += [(f"{what.replace('_', ' ')}: {kind}", n) for kind, n in families.get(what, {}).items()]
-    found = [(kind.replace("_", " "), n) for kind, n in gate.get("found", {}).items()]
+        for kind, n in families.get(what, {}).items():
+            pairs = zip(DROPPED[what], named(LEAKS, kind.removeprefix("leak_")), strict=True)
+            zh, en = (f"{a}: {b}" for a, b in pairs)
+            facts.append(((zh, en), n))
+    found = [(named(LEAKS, kind), n) for kind, n in gate.get("found", {}).items()]
     found.append((("报告模板共用率", "template rate"), gate.get("template_rate")))
     number = ("数量", "count")
     blocks = [
@@ -178,8 +175,13 @@ def _splits(curate: Mapping[str, Any]) -> Part:
 # ---------------------------------------------------------------- the stages
 
 
+def _in_order(mix: Mapping[str, Any]) -> dict[str, Any]:
+    """The stages as they are trained; a manifest's keys are sorted."""
+    return {s: mix["stages"][s] for s in mix.get("order", mix["stages"])}
+
+
 def _stages(mix: Mapping[str, Any]) -> Part:
-    stages = mix["stages"]
+    stages = _in_order(mix)
     tasks = _tasks(stages)
     held = mix.get("held_out", {})
     rows: list[list[Cell]] = []
@@ -201,7 +203,7 @@ def _tasks(stages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _balance(mix: Mapping[str, Any]) -> Part:
     rows = []
-    for stage, tasks in mix["stages"].items():
+    for stage, tasks in _in_order(mix).items():
         for task in (t for t in _tasks(mix["stages"]) if t in tasks):
             n = tasks[task]
             before, after = n.get("imbalance", {}), n.get("effective", {})
@@ -252,15 +254,20 @@ def _histograms(mix: Mapping[str, Any], curate: Mapping[str, Any]) -> Part:
     before = (curate.get("dedup") or {}).get("diseases")
     if before:
         raw = {d: n["kept"] + n["removed"] for d, n in before.items()}
-        bars.append(by_count(("d 门诊病历 · 去重前", "d Outpatient record · before deduplication"), raw))
+        bars.append(_diseases(("d 门诊病历 · 去重前", "d Outpatient record · before deduplication"), raw))
     for task in _tasks(mix["stages"]):
-        for stage, tasks in mix["stages"].items():
+        for stage, tasks in _in_order(mix).items():
             if tasks.get(task, {}).get("diseases"):
                 panel = PANELS.get((task, stage), "")
                 zh, en = TASKS.get(task, (task, task))
                 title = (f"{panel} {zh} · {stage}".strip(), f"{panel} {en} · {stage}".strip())
-                bars.append(by_count(title, tasks[task]["diseases"]))
+                bars.append(_diseases(title, tasks[task]["diseases"]))
     return Part(("疾病分布（论文图7）", "Diseases (the paper's Figure 7)"), bars)
+
+
+def _diseases(title: Words, counts: Mapping[str, int]) -> Bars:
+    bars = by_count(title, counts)
+    return bars._replace(items=[(disease(str(label)), n) for label, n in bars.items])
 
 
 def _hashes(root: Path, run: Mapping[str, Manifest]) -> Part:

@@ -65,7 +65,8 @@ def as_html(parts: Sequence[Part], language: str, title: str, stem: str = "datas
 
 def _html_block(block: Block, language: str) -> Iterator[str]:
     if isinstance(block, Text):
-        yield f"<p>{html.escape(said(block.words, language))}</p>"
+        words = html.escape(said(block.words, language))
+        yield f'<p><a href="{html.escape(block.path)}">{words}</a></p>' if block.path else f"<p>{words}</p>"
         return
     if isinstance(block, Picture):
         source = f"data:image/png;base64,{base64.b64encode(block.png).decode()}"
@@ -103,7 +104,8 @@ def as_markdown(parts: Sequence[Part], language: str, title: str) -> str:
         lines += [f"## {said(part.title, language)}", ""]
         for block in part.blocks:
             if isinstance(block, Text):
-                lines += [said(block.words, language), ""]
+                words = said(block.words, language)
+                lines += [f"[{words}]({block.path})" if block.path else words, ""]
                 continue
             if isinstance(block, Picture):
                 lines += [f"![{said(block.title, language)}]({block.path})", ""]
@@ -134,7 +136,8 @@ def show(root: Path, language: str, console: Console | None = None) -> None:
         console.rule(said(part.title, language), align="left")
         for block in part.blocks:
             if isinstance(block, (Text, Picture)):
-                console.print(said(block.words if isinstance(block, Text) else block.title, language))
+                words = said(block.words if isinstance(block, Text) else block.title, language)
+                console.print(f"{words}: {block.path}" if block.path else words)
                 continue
             columns, rows = _cells(block, language)
             table = TerminalTable(*columns, title=said(block.title, language), title_justify="left")

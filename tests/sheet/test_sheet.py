@@ -1,5 +1,6 @@
 """The data sheet says what the manifests say, in two languages and three forms, and reads nothing else."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -39,7 +40,10 @@ def blocks(root: Path) -> dict[str, Table | Bars]:
 
 def test_counts_are_those_of_the_manifests(done):
     found = blocks(done)
-    steps = {(r[0], r[1]): r[2:] for r in found["At each step: in = out + rejected"].rows}
+    steps = {
+        (r[0], r[1][1].replace("visit", "case")): r[2:]
+        for r in found["At each step: in = out + rejected"].rows
+    }
     for verb in ("deid", "curate", "mix"):
         for noun, c in read_manifest(verb_folder(done, verb)).counts.items():
             assert steps[verb, noun] == (c.entered, c.passed, c.rejected)
@@ -61,10 +65,33 @@ def test_table_v_and_figure_7_are_those_of_the_mix(done):
     outpatient = notes["stages"]["stage1"]["outpatient_record"]
     assert rows["Outpatient record"][0] == outpatient["drawn"] > 1000
     bars = found["e Outpatient record · stage1"]
-    assert dict(bars.items) == dict(sorted(outpatient["diseases"].items(), key=lambda x: (-x[1], x[0]))[:40])
+    shown = {label: n for (label, _), n in bars.items}
+    assert shown == dict(sorted(outpatient["diseases"].items(), key=lambda x: (-x[1], x[0]))[:40])
+    assert ("支气管炎", "Bronchitis") in dict(bars.items)
     assert [n for _, n in bars.items] == sorted((n for _, n in bars.items), reverse=True)
     raw = found["d Outpatient record · before deduplication"]
     assert dict(raw.items)[bars.items[0][0]] >= bars.items[0][1]
+
+
+def test_stages_stand_in_the_order_of_the_recipe(done, tmp_path):
+    for verb in ("curate", "mix"):
+        shutil.copytree(verb_folder(done, verb), verb_folder(tmp_path, verb))
+    path = verb_folder(tmp_path, "mix") / "manifest.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    assert raw["notes"]["order"] == ["stage1", "stage2", "stage3"]
+    raw["notes"]["order"] = ["stage3", "stage1", "stage2"]
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    table = blocks(tmp_path)["Conversations of each stage (the paper's Table V)"]
+    assert [en for _, en in table.columns][1:4] == ["stage3", "stage1", "stage2"]
+
+
+def test_a_chinese_reader_finds_chinese_and_the_pairs(done, tmp_path):
+    write_sheet(done, tmp_path)
+    page = (tmp_path / "datasheet.zh.html").read_text(encoding="utf-8")
+    for english in ("near duplicate", "same patient", "conversation<", ">train<", ">records<"):
+        assert english not in page
+    assert '<a href="3_curate/duplicates.html">并排示例</a>' in page
+    assert "[Pairs side by side](3_curate/duplicates.html)" in (tmp_path / "datasheet.en.md").read_text()
 
 
 def test_every_form_says_the_same_in_both_languages(done, tmp_path):
