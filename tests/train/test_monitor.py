@@ -241,6 +241,8 @@ def test_a_gpu_has_its_data_sheets_peak_and_an_unknown_one_none(monkeypatch):
     device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda d: "NVIDIA H100 80GB HBM3")
     assert peak(device, torch.bfloat16)[0] == 989e12 and peak(device, torch.float32)[0] == 67e12
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda d: "NVIDIA H200")
+    assert peak(device, torch.bfloat16)[0] == 989e12  # not the H20's
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda d: "NVIDIA H100 PCIe")
     assert peak(device, torch.bfloat16)[0] == 756e12
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda d: "NVIDIA Something")
