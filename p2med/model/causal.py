@@ -2,7 +2,7 @@
 
 torch's fused kernel there reaches a tenth of the speed of products (bench/train.md). Queries are taken a
 block at a time against the keys up to the block's end, so that half of each square is never computed and a
-long conversation's scores are never there at once; backward computes them again.
+long conversation's scores are never there at once; backward computes them again, but for short conversations.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from torch.autograd.function import FunctionCtx
 
 BLOCK = 256
 """Queries at once. Smaller: more calls; larger: scores beyond the diagonal, and out of the cache."""
+KEPT_KEYS = 640
+"""Shares of blocks with at most so many keys are kept for backward: at most 1.3 kB a head and token."""
 
 
 def _blocks(lengths: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -41,24 +43,34 @@ class _Causal(torch.autograd.Function):
     ) -> Tensor:
         query = query * scale
         out = query.new_empty(query.shape[1], query.shape[0], query.shape[2]).transpose(0, 1)
+        kept = []
         for own, seen in _blocks(lengths):
-            out[:, own] = torch.bmm(_shares(query[:, own], key[:, seen]), value[:, seen])
-        ctx.save_for_backward(query, key, value)
+            shares = _shares(query[:, own], key[:, seen])
+            out[:, own] = torch.bmm(shares, value[:, seen])
+            if _is_kept(seen):
+                kept.append(shares)
+        ctx.save_for_backward(query, key, value, *kept)
         ctx.lengths, ctx.scale = lengths, scale
         return out
 
     @staticmethod
     def backward(ctx: FunctionCtx, of_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value = ctx.saved_tensors
+        query, key, value, *rest = ctx.saved_tensors
+        kept = iter(rest)
         of_query, of_key, of_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
         for own, seen in _blocks(ctx.lengths):
-            shares, of_own = _shares(query[:, own], key[:, seen]), of_out[:, own].contiguous()
+            shares = next(kept) if _is_kept(seen) else _shares(query[:, own], key[:, seen])
+            of_own = of_out[:, own].contiguous()
             of_value[:, seen] += torch.bmm(shares.transpose(1, 2), of_own)
             of_shares = torch.bmm(of_own, value[:, seen].transpose(1, 2))
             of_scores = torch._softmax_backward_data(of_shares, shares, -1, shares.dtype)
             of_query[:, own] = torch.bmm(of_scores, key[:, seen])
             of_key[:, seen] += torch.bmm(of_scores.transpose(1, 2), query[:, own])
         return of_query.mul_(ctx.scale), of_key, of_value, None, None
+
+
+def _is_kept(seen: slice) -> bool:
+    return seen.stop - seen.start <= KEPT_KEYS
 
 
 def attention(

@@ -55,6 +55,7 @@ def run(
     threads = config.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads what it has not written
     _refuse_foreign(folder)
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     device = ranks.join(device)
