@@ -40,7 +40,7 @@ KINDS = {  # share, median tokens of text, spread of their logarithm, share that
     "chief_round_record": (0.15, 1650, 0.42, 0.35, (0,)),
     "xray_report": (0.40, 300, 0.26, 0.45, (1, 2)),
 }
-"""Spreads give the real shares of PERFORMANCE.md section 3 in padded batches of 8: .76, .59, .71; mixed .35."""
+"""Spreads give the real shares of PERFORMANCE.md (3) in padded batches of 8: .76, .59 and .71, mixed .35."""
 
 
 def make_examples(count: int, tokenizer: bytes, longest: int) -> list[Example]:
