@@ -23,6 +23,8 @@ from p2med.store import read_manifest, verb_folder
 MADE_HERE, INVENTED = "made-here", "invented"
 SYNTH = "run:0_synth/"
 PATH_TYPES = (str, str | None, tuple[str, ...])
+Found = tuple[str, str, Path | None, str | None]
+"""(part, title, folder of its weights, set or row of the table that it stands under)."""
 UNKNOWN = "no licence is known"
 NOUNS: dict[Use, str] = {
     "research": "research",
@@ -74,7 +76,7 @@ def ledger(
     Raises:
       RecipeError: a statement names no part of this recipe, contradicts a folder, or says too little.
     """
-    said = {}
+    said: dict[str, Statement] = {}
     for statement in statements:
         if said.setdefault(statement.part, statement) is not statement:
             raise RecipeError(f"licences: {statement.part} stands there twice")
@@ -132,8 +134,7 @@ def refusals(parts: Sequence[Part], uses: Sequence[Use]) -> list[str]:
 # ---------------------------------------------------------------- which parts
 
 
-def _of_model(model: Mapping[str, Any], root: Path) -> Iterator[tuple[str, str, Path | None, str | None]]:
-    """(part, title, folder of its weights, set or row that it stands under)."""
+def _of_model(model: Mapping[str, Any], root: Path) -> Iterator[Found]:
     for name in ("llm", "encoder", "connector", "adapter"):
         section = model.get(name)
         weights = section.get("weights") if section else None
@@ -152,13 +153,13 @@ def _of_model(model: Mapping[str, Any], root: Path) -> Iterator[tuple[str, str, 
         yield "tokenizer", "learned on the training text", None, MADE_HERE
 
 
-def _of_data(sources: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Path | None, str | None]]:
+def _of_data(sources: Sequence[Mapping[str, Any]]) -> Iterator[Found]:
     """Shared sets by their name, invented data, and everything else by its place in the recipe."""
     seen: set[str] = set()
     if not sources:
         yield "data", "conversations that this recipe did not read", None, None
     for number, source in enumerate(sources, 1):
-        found = set()
+        found: set[Found] = set()
         for path in _paths(source):
             if shared := _shared(path):
                 found.add((f"data:{shared}", shared, None, f"data:{shared}"))
@@ -166,7 +167,7 @@ def _of_data(sources: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, P
                 found.add(("synth", "synthetic hospital", None, INVENTED))
             else:
                 found.add((f"source-{number}", f"{source['kind']}, your own", None, None))
-        for row in sorted(found):
+        for row in sorted(found, key=lambda x: x[0]):
             if row[0] not in seen:
                 seen.add(row[0])
                 yield row

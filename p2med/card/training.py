@@ -150,8 +150,8 @@ def _panel(title: str, curves: Mapping[str, Curve], steps: int, names: bool = Fa
         path = " ".join(place(s, v) for s, v in curve)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.1"/>'
         if len(curve) == 1:
-            x, y = place(*curve[0]).split(",")
-            yield f'<circle cx="{x}" cy="{y}" r="2" fill="{colour}"/>'
+            across, down = place(*curve[0]).split(",")
+            yield f'<circle cx="{across}" cy="{down}" r="2" fill="{colour}"/>'
     yield "</svg>"
     if names:
         dots = zip(_colours(len(curves)), curves, strict=True)

@@ -29,7 +29,7 @@ from p2med.train.work import Work, peak
 try:
     from torch.utils.tensorboard import SummaryWriter
 except ImportError:  # the JSON lines are there all the same
-    SummaryWriter = None
+    SummaryWriter = None  # type: ignore[assignment, misc]
 
 LAST = 20
 """Steps that the progress line's loss and speed are about."""
@@ -98,7 +98,7 @@ class Monitor:
         self._file.write(json.dumps({**line, **seen}) + "\n")
         self._last.append((line["loss"], line["tokens"], seconds))
         if self._board is not None:
-            self._show(line, seen)
+            self._show(self._board, line, seen)
 
     def words(self) -> str:
         """What the progress line says beside the estimate, of the last steps."""
@@ -121,7 +121,7 @@ class Monitor:
             most = max(used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10)
         return round(used / 2**30, 3), round(most / 2**30, 3)
 
-    def _show(self, line: dict[str, Any], seen: dict[str, Any]) -> None:
+    def _show(self, board: "SummaryWriter", line: dict[str, Any], seen: dict[str, Any]) -> None:
         kind, task = line["kind"], line["task"]
         values = {
             "loss/every_step": line["loss"],
@@ -136,7 +136,7 @@ class Monitor:
         }
         for name, value in values.items():
             if value is not None:
-                self._board.add_scalar(name, value, line["step"])
+                board.add_scalar(name, value, line["step"])
 
 
 def _cut(path: Path, done: list[dict[str, Any]]) -> None:

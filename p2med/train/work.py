@@ -45,7 +45,8 @@ class Work:
         self._square = 2 * config.num_attention_heads * head_width * config.num_hidden_layers
         self._row = 2 * config.vocab_size * config.hidden_size
         self._weights, self._learns = _matrices(model)
-        self._model, self._costs = model, {}
+        self._model = model
+        self._costs: dict[tuple[str, tuple[int, ...]], float] = {}
         self._flops, self._read_text = 0.0, False
         self._hooks = [model.language_model.model.register_forward_pre_hook(self._read, with_kwargs=True)]
         if model.encoder is not None and model.connector is not None:
