@@ -86,11 +86,15 @@ def run_in_processes(
     count: int, root: Path, shard=False, both=False, kill=None, loss=None, disk_bytes=None
 ) -> list[int | None]:
     """Exit codes; `kill`: of these ranks, after how many passes, with which signal."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     codes, _ = in_processes(
         count, PATIENCE_S, one_process,
-        root=root, port=port, shard=shard, both=both, kill=kill or {}, loss=loss, disk_bytes=disk_bytes,
+        root=root, port=free_port(), shard=shard, both=both,
+        kill=kill or {}, loss=loss, disk_bytes=disk_bytes,
     )  # fmt: skip
     return codes
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
