@@ -2,8 +2,8 @@
 
     P2MED_DATA=../shared/data python bench/deid_text_names.py DICT_TXT [--templates SET ...] [--out FILE]
 
-Examples are candidates of deid's name rules (names.candidates) in four kinds of text: this bench's templates
-with drawn values; medical questions (cn_medical_qa, cmb_clin_cases: Apache-2.0) in which words for people become,
+Examples are candidates of deid's name rules (names.candidates) in several kinds of text: the templates with
+drawn values; medical questions (cn_medical_qa, cmb_clin_cases: Apache-2.0) in which words for people become,
 or are followed by, drawn names; the resumes of deid_ner_resume (MIT); and deid_text_plain.txt. DICT_TXT is
 that of jieba (MIT): its words stand before names as roles that nobody listed. Corpora without a licence take
 no part. A logistic regression on the features of name_score.py; its weights are rounded to 1/32.
@@ -38,9 +38,45 @@ FREQUENT = (
     "方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
 )
 PERSON = re.compile(
-    "患者|患儿|孩子|宝宝|他(?![们人汀])|她(?!们)|女儿|儿子|小孩|妈妈|爸爸|医生|老公|病人|母亲|父亲|老师|家长|护士|大夫|我(?![们国院的是])"
+    "患者|患儿|孩子|宝宝|他(?![们人汀])|她(?!们)|女儿|儿子|小孩|妈妈|爸爸|医生|老公|病人|母亲|父亲|老师|家长|"
+    "护士|大夫|我(?![们国院的是])"
 )
 TITLES = ("医生", "老师", "护士", "大夫")
+# Clauses of notes in which people are named; {d} a department, {v} what they do, {k} a relative.
+CLAUSES = (
+    "{n}{v}。|{n}{v}，{n}{v}。|，{n}{v}，|{d}{n}{v}，|{d}{n}，|{d}{n}、{d}{n}、{d}{n}。|（{n}）|"
+    "{n}（{k}）、{n}（{k}）、{n}|{n}、{n}、{n}|{n}/{n} |12床{n}、15床{n}，|3床 {n} 男|——{n}|{n}回复：“|"
+    "遵{n}医嘱|由{n}{v}，|请{n}{v}，|与{n}{v}。|{d}{n}说|找{n}签字|挂{n}的号|{k}{n}{v}|{k}{n}，|{k}{n}|"
+    "其{k}{n}在|{k}叫{n}，|名叫{n}|{n}和{n}|同{n}一起{v}|{n}一家|{n}的{k}|{n}他{k}|{w}{n}，|{w}{n}。|"
+    "{w}{n}（|{w}：{n} |{w} {n} {w} {n}|{w}:{n}，{w}:{n}|{n} 08:15|{n}{v}后|{n}已{v}|{n}未{v}|{n}又{v}|"
+    "{n}不{v}|{n}去{v}|{n}来{v}|{n}昨天|{n}今晨|{n}夜间|{n}，男，|{n}，女，3岁|{n}主任{v}|{n}老师{v}|"
+    "{d}{n}科长{v}|{d}{n}主任|{n}副主任医师、{n}主治医师|{n}护士{v}|{n}医生{v}|{k}{n}之|{n}之{k}|"
+    "患儿{n}{v}|患儿{n}未|患儿{n}有|{k}{n}有|{k}{n}去世|{k}{n}跑货车"
+).split("|")
+DEPARTMENTS = (
+    "医务科 护理部 检验科 血库 药剂科 微生物室 超声科 总务 保卫科 介入科 放射科 病理科 儿科 产科 "
+    "新生儿科 急诊 门诊 信息科 医保办 财务科 设备科 "
+    "感染科 心内科 神经内科 肾内科 血液科 消化科 呼吸科 骨科 眼科 耳鼻喉科 口腔科 皮肤科 康复科 中医科 "
+    "营养科 麻醉科 手术室 供应室 挂号处 收费处 "
+    "住院处 病案室 随访中心 筛查中心 化验室 雾化室 肺功能室 镜检室 疾控 社区 居委会 村委会 派出所 学校 "
+    "教务处 保健室 食堂"
+).split()
+VERBS = (
+    "操作 协助 配合 陪同 记录 查看 到场 处理 通知 联系 报告 审核 签字 签名 介绍 汇报 提出 指出 建议 "
+    "同意 拒绝 要求 认为 考虑 表示 反映 来电 接听 转告 "
+    "接诊 值班 交班 接班 查房 会诊 主刀 麻醉 插管 抢救 按压 穿刺 换药 抽血 采血 输液 发药 核对 测量 "
+    "喂奶 拔管 上机 护送 接送 探视 送饭 挂号 缴费 "
+    "咳嗽 发热 呕吐 腹泻 喘息 哭闹 入睡 醒来 进食 精神可 好转 出院 入院 转院 复诊 复查 上学 请假 摔倒 "
+    "受伤 住院 打针 吃药 拍片 做雾化 流鼻涕 "
+    "说 讲 问 答 带来 送来 接回 抱着 照顾 喂养 陪护 打工 上班 开车 务农 去世 离异 失联 生下 知晓 掌握 "
+    "学会 听诊 阅片 判读 讨论 总结 主持 参加 发言"
+).split()
+RELATIVES = (
+    "父 母 父亲 母亲 爸爸 妈妈 爷爷 奶奶 外公 外婆 姥姥 姥爷 哥哥 姐姐 弟弟 妹妹 姑姑 姑父 舅舅 舅妈 "
+    "姨妈 小姨 叔叔 伯父 大伯 表哥 表姐 堂妹 堂弟 "
+    "继父 养母 邻居 同学 同桌 室友 老师 校医 司机 保安 保姆 律师 翻译 村医 民警 队长 组长 负责人 联系人"
+).split()
+MOST_CLAUSES = 9000
 MOST_TEXTS = 400
 FILLS = 8
 EPOCHS = 10
@@ -165,6 +201,26 @@ def of_resumes(data: Path) -> Iterator[Example]:
             yield from examples(text, names)
 
 
+def of_clauses(r: random.Random, lists: Lists, words: list[str]) -> Iterator[Example]:
+    """Two to four clauses of CLAUSES beside each other."""
+    lines = (HERE / "deid_text_plain.txt").read_text(encoding="utf-8").splitlines()[1:]
+    plain = [x for line in lines for x in re.split("[，。 ]", line) if x]
+    drawn = {"d": DEPARTMENTS, "v": VERBS, "k": RELATIVES, "w": words}
+    for _ in range(MOST_CLAUSES):
+        text, spans = "", set()
+        for _ in range(r.randrange(2, 5)):
+            for piece in re.split("({[a-z]})", r.choice([*r.choices(CLAUSES, k=3), r.choice(plain) + "，"])):
+                value = piece
+                if piece == "{n}":
+                    value = name(r, lists)
+                    spans.add((len(text), len(text) + len(value)))
+                elif piece.startswith("{"):
+                    value = r.choice(drawn[piece[1]])
+                text += value
+            text += r.choice(["", "", "，", "。", " ", "；"])
+        yield from examples(text, spans)
+
+
 def of_plain() -> Iterator[Example]:
     """Clinical phrases in which nobody is named; whole, and one by one."""
     for line in (HERE / "deid_text_plain.txt").read_text(encoding="utf-8").splitlines()[1:]:
@@ -212,7 +268,10 @@ def main() -> None:
     )
     parser.add_argument("dictionary", type=Path)
     parser.add_argument(
-        "--templates", nargs="*", default=["", "_2", "_3", "_4", "_5"], help="of deid_text_templates*.txt"
+        "--templates",
+        nargs="*",
+        default=["", "_2", "_3", "_4", "_5", "_5b"],
+        help="of deid_text_templates*.txt",
     )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
@@ -226,6 +285,7 @@ def main() -> None:
         *of_templates(r, paths, lists),
         *of_questions(r, data, lists, words),
         *of_resumes(data),
+        *of_clauses(r, lists, words),
         *(example for _ in range(4) for example in of_plain()),
     ]
     print(f"{len(found)} candidates, {sum(y for _, y in found)} names", flush=True)

@@ -14,7 +14,8 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "email",
         re.compile(
             r"[a-z0-9][a-z0-9._%+\-]*\s?(?:@|\[at\]|\(at\)|#at#)\s?"
-            r"[a-z0-9\-]+(?:\s?\.\s?[a-z0-9\-]+)*\s?\.\s?[a-z]{2,6}"
+            r"[a-z0-9\-]+(?:\s?\.[a-z0-9\-]+)*\s?\.\s?"
+            r"(?:com|cn|net|org|edu|gov|io|me|cc|info|[a-z]{2,6}(?![a-z ]))"
         ),
         "@ at",
     ),
@@ -66,7 +67,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # Letters and a long number are an identifier; rs…, NM_… and the like are names of genes.
     (
         "number",
-        re.compile(r"(?<![a-z0-9._\-])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)(?:[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?|[a-z]{1,4}-?\d{2,8}(?:-\d{3,8}){1,3}(?<=\d{3}))(?![a-z0-9]|\.\d)"),
+        re.compile(r"(?<![a-z0-9._\-])(?<!批号)(?<!批号[:\s])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)(?:[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?|[a-z]{1,4}-?\d{2,8}(?:-\d{3,8}){1,3}(?<=\d{3}))(?![a-z0-9]|\.\d)"),
         "",
     ),
     (
@@ -74,7 +75,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         re.compile(
             # 20221029093015 is a day and a time.
             r"(?<![\d.a-z+\-×x*^~/])(?<!代码)(?<!代码:)"
-            r"(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d)"
+            r"(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3]):?[0-5]\d)"
             r"[1-9]\d{7,19}(?![\d.]|\s?(?:copies|拷贝|iu|u/|个|/|ml|l\b|×|x10|\*10))"
         ),
         "",

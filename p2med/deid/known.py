@@ -22,6 +22,8 @@ _LATIN_RUN = re.compile(r"[a-z]+(?:[\s\-_,.'’^·]{1,3}[a-z]+)*")
 _LATIN_WORD = re.compile("[a-z]+")
 # Two capitals alone are too often something else.
 _OF_HIM = re.compile(r"的|患|同学|小朋友|之[子女]|妈妈|爸爸|家长")
+# 受试者编号001-LS
+_IN_A_STUDY = re.compile(r"受试|筛选号|随机|入组|编号(?!\])|缩写|中心编")
 _SHORTEST_LATIN = 4
 _MOST_WORDS = 4
 _SHORTEST_NUMBER, _SHORTEST_ANYWHERE = 4, 6
@@ -147,7 +149,13 @@ def _latin_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, in
                     dotted = "." in text[begin:end]
                     if (
                         dotted
-                        or (len(joined) > 2 or _OF_HIM.match(text, end))
+                        or (
+                            len(joined) > 2
+                            or _OF_HIM.match(text, end)
+                            or text[begin - 1 : begin] in tuple("(（")
+                            and text[end : end + 1] in tuple(")）")
+                            or _IN_A_STUDY.search(text[max(0, begin - 24) : begin])
+                        )
                         and joined not in LATIN_WORDS
                         and end - begin == len(joined)
                     ):

@@ -16,12 +16,13 @@ from p2med.deid.no_names import (
     NAMED_AFTER,
     NEVER_GIVEN,
     is_no_name,
+    is_part_of_an_organ,
     is_preposition,
 )
 from p2med.deid.surnames import COMPOUND_SURNAMES, SURNAMES
 from p2med.deid.words import words
 
-ENOUGH = {"label": -96, "role": -64, "and": -64, "pet": -64, "": -48}
+ENOUGH = {"label": -84, "role": -60, "and": -60, "pet": -60, "": -36}
 """By what stands before. A name that is missed weighs more than a word that is lost."""
 _SURNAME = re.compile("[" + "".join(sorted(SURNAMES)) + "]")
 _COMPOUND = re.compile("|".join(COMPOUND_SURNAMES))
@@ -35,6 +36,10 @@ _PET = re.compile(rf"(?:([{CHINESE}])\1(?!\1)|[{CHINESE}]{{2,4}}(?![{CHINESE}])|
 _SURNAME_SAID = re.compile(
     f"(?:免贵|家长|父亲|母亲|患儿|孩子|本人|我|他|她|医生|阿姨|老师)?姓(?P<name>{'|'.join(COMPOUND_SURNAMES)}|[{''.join(sorted(SURNAMES))}])(?=[,，。;；、)\\s的]|$|，)"
 )
+_FAMILIES = f"(?:{'|'.join(COMPOUND_SURNAMES)}|[{''.join(sorted(SURNAMES))}])"
+_OURSELVES = re.compile(rf"(?:[我她他]|免贵|本人|[家长您])姓(?P<name>{_FAMILIES})")
+# 唐郑两位老师
+_TOGETHER = re.compile(rf"(?P<name>{_FAMILIES}{{2,3}})(?=[两二三几]位|二人|两人)")
 _RARE_IN_WORDS = -5.9
 _LONGEST_PART = 7
 # After its character before it, a family name so likely is the rest of a word: 主任, 医师.
@@ -49,7 +54,7 @@ _SPACED = re.compile(rf"[{CHINESE}](?:[ \u3000\t]{{1,4}}[{CHINESE}]){{1,3}}")
 _SPACED_ON = re.compile(rf"[ \u3000\t]{{1,4}}[{CHINESE}](?![{CHINESE}])")
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
-_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车区卡母计")
+_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车区卡母计楼战敬福岩化渠种初英盘巨户元平靖")
 _WORDS_TOO = frozenset("时应都")
 """Family names that stand before a title as words do: 必要时护士协助, 都主任说过."""
 _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")
@@ -109,8 +114,9 @@ def name_spans(folded: str, cues: dict[int, Cue], inside: set[int]) -> Iterator[
             yield *span, "nothing"
     for found in _SPACED_FOREIGN.finditer(folded):
         yield *found.span(), "nothing"
-    for found in _SURNAME_SAID.finditer(folded):
-        yield *found.span("name"), "label"
+    for pattern in (_SURNAME_SAID, _OURSELVES, _TOGETHER):
+        for found in pattern.finditer(folded):
+            yield *found.span("name"), "label"
 
 
 def _announced(cue: Cue | None) -> Announced:
@@ -146,7 +152,7 @@ def name_starts(folded: str, cues: Collection[int], inside: Collection[int]) -> 
 
 def candidates(folded: str, start: int, cue: Cue | None) -> Iterator[tuple[int, int]]:
     """Yield (where the given name begins, where it ends) of each name that may begin at `start`."""
-    if not cue and is_preposition(folded, start):
+    if not cue and (is_preposition(folded, start) or is_part_of_an_organ(folded, start)):
         return
     compound = _COMPOUND.match(folded, start)
     surname = compound[0] if compound else folded[start]

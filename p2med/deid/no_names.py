@@ -11,7 +11,9 @@ from p2med.deid.name_likelihood import Cue
 from p2med.deid.surnames import SURNAMES
 
 # 牛眼征, 索条影: the last character of terms.
-_NO_GIVEN = frozenset("征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽径端型胎位")
+_NO_GIVEN = frozenset(
+    "征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽径端型胎位段内吗便质镜末喂呢吧啊著见"
+)
 NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症液剂膏散")
 # 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
 _SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
@@ -28,8 +30,15 @@ _NO_NAME_BEFORE = re.compile(
 _YU_BEFORE_TITLE = re.compile(
     r"于[\u4e00-\u9fff]{0,2}(?:副?主任|医[师生]|大夫|副?教授|护士|护师|老师|副?院长|技师|药师)"
 )
+_BODY = frozenset("上下左右前后中肺脑肝脏双各两内外底尖背侧支鼻额筛颌心纤肾椎血气胆食尿输")
 _AT = re.compile(r"[\u4e00-\u9fff]{0,8}?(?:医院|诊所|门诊部|卫生院|大学|医学院|幼儿园|小学)")
 _CHINESE = re.compile(f"[{CHINESE}]")
+
+
+def is_part_of_an_organ(folded: str, start: int) -> bool:
+    """右肺下叶, 后段, 鼻窦: what a place of the body stands before is no family name."""
+    before = folded[start - 1 : start]
+    return bool(before) and folded[start] in "叶段窦房孔管支冠池" and before in _BODY
 
 
 def is_preposition(folded: str, start: int) -> bool:

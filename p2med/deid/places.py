@@ -23,6 +23,7 @@ from p2med.deid.place_words import (
     SCHOOL,
     TAIL,
     UNIT,
+    VILLAGE_OF,
     WORKS,
     WORKS_AS,
     WORKS_AT,
@@ -150,8 +151,7 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         if found.start() < at:
             continue
         end = _chain_end(folded, found.start())
-        if folded[end - 1] == "人" and end > found.end():
-            end -= 1  # 新疆和田人
+        end = min(end, found.end() + len(folded[found.end() : end].removesuffix("人").removesuffix("农村")))
         named = found[0][-1] in "市州盟" or _BARE_CITY.fullmatch(found[0])
         if end > found.end() or named:
             at = max(end, found.end())
@@ -165,6 +165,10 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         if start < suffix - 1:
             at = max(found.end(), _chain_end(folded, found.end()), _chain_end(folded, start))
             yield start, at, "address"
+    for found in VILLAGE_OF.finditer(folded):
+        start = _name_start(folded, found.start())
+        if found.end() - start >= 3:
+            yield start, found.end(), "address"
     for found in ESTATE.finditer(folded):
         start = _after_cuts(folded, found.start(), found.end("value"))
         if found.end("value") - start >= 4:

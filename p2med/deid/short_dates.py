@@ -24,6 +24,11 @@ _EVENT_BEFORE = re.compile(
 )
 _TIME_AFTER = re.compile(r"\s(?:[01]?\d|2[0-3]):[0-5]\d(?!\d)")
 _CLAUSE = re.compile(r"(?:^|[\n,;。、:(])\s?(?:\d{1,2}[.、)]|[①-⑳])?\s?$")
+# 比11.25那次; but 比1.15高
+_COMPARED = re.compile(r"(?:[比与较和自从于到至]|上次|当时)\s?$")
+_OF_AN_EVENT = re.compile(
+    r"\s?(?:那次|这次|那天|的|片|ct|dr|胸片|复查|检查|结果|开始|起|以来|至今|入院|出院|门诊|住院|[日号])"
+)
 _NEAR_DAYS = 60
 _BESIDE_DAYS = 10
 
@@ -44,7 +49,8 @@ def short_dates(text: str, note: date | None) -> Iterator[re.Match[str]]:
         ]
         near = note is not None and _days_from(one, note) <= _NEAR_DAYS
         timed = _TIME_AFTER.match(text, one.end())
-        if _EVENT_BEFORE.search(before) or timed or near or beside and _CLAUSE.search(before):
+        compared = _COMPARED.search(before) and _OF_AN_EVENT.match(text, one.end())
+        if _EVENT_BEFORE.search(before) or compared or timed or near or beside and _CLAUSE.search(before):
             yield one
 
 
