@@ -1,7 +1,7 @@
 """A recipe's training, foretold: parameters, memory, time and disk of every stage on a device."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from p2med.train.resume import KEEP
 
 LAYERS_QUICK = 16
 """Models with more layers are looked at in their greatest passes only: a pass takes seconds to count."""
-PASSES, PASSES_OF_MANY_LAYERS = 10, 4
+PASSES, PASSES_OF_MANY_LAYERS = 6, 4
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _plan_stage(
     many = sections.model.llm.num_hidden_layers > LAYERS_QUICK or sections.model.llm.weights
     looked_at = chosen_passes(passes, PASSES_OF_MANY_LAYERS if many else PASSES)
     counted = count_passes(layout, stage, looked_at, train.dtype == "bfloat16")
-    usage = _usage(train, stage, data, words, layout, counted, len(passes))
+    usage = _usage(train, stage, data, words, layout, counted, passes)
     threads = train.threads or torch.get_num_threads()
     step, encoding = _times(
         data, layout, passes, counted, _keeps(stage), lambda w: seconds_on(device, w, threads, fitted)
@@ -142,9 +142,9 @@ def _usage(
     words: Words,
     layout: Layout,
     counted: Counted,
-    passes: int,
+    passes: Sequence[Pass],
 ) -> Usage:
-    kernels, attention = _kernels(counted, passes)
+    kernels, attention = _kernels(counted, passes, train.dtype == "bfloat16")
     cache = min(train.feature_cache_gib * 2**30, _feature_bytes(stage, data, layout))
     return Usage(
         held={
@@ -161,8 +161,15 @@ def _usage(
     )
 
 
-def _kernels(counted: Counted, passes: int) -> tuple[float, float]:
-    """Different products and attentions of all passes, from how many each pass adds to those before it."""
+def _kernels(counted: Counted, passes: Sequence[Pass], half: bool) -> tuple[float, float]:
+    """Different products and attentions of all passes, from how many each pass adds to those before it.
+
+    In float32 only the convolutions of images are compiled, so that passes with as many slices share theirs.
+    """
+
+    def sizes(chosen: Iterable[Pass]) -> set[tuple[int, int]]:
+        return {(p.tokens if half else 0, p.slices) for p in chosen}
+
     known: set = set()
     new: list[tuple[int, int]] = []
     for _, works in counted.work:
@@ -171,8 +178,11 @@ def _kernels(counted: Counted, passes: int) -> tuple[float, float]:
         attention = sum("attention" in k[0] for k in found)
         new.append((len(found) - attention, attention))
     late = new[len(new) // 2 :]
-    rest = passes - len(new)
-    return tuple(sum(n[i] for n in new) + rest * sum(n[i] for n in late) / len(late) for i in (0, 1))
+    rest = len(sizes(passes) - sizes(p for p, _ in counted.work))
+    products, attentions = (
+        sum(n[i] for n in new) + rest * sum(n[i] for n in late) / len(late) for i in (0, 1)
+    )
+    return products, attentions
 
 
 def _steps(stage: StageConfig, data: StageData, passes: Sequence[Pass], steps: int) -> int:
