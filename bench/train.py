@@ -12,6 +12,10 @@ steadier one. Two settings:
 
 Lengths as in stage 2 of the paper: outpatient records of about 330 tokens, inpatient ones of about 1,800 and
 films of one or two views (bench/train_sides.py). Figures: bench/train.md.
+
+    python bench/train.py --device cuda --tokenizer TOKENIZER_MODEL [--steps 8] [--out FILE]
+
+measures stage 2 of the 8B shape instead: bench/train_large.py.
 """
 
 import argparse
@@ -25,6 +29,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+import train_large
 from train_sides import BATCH, make_examples, make_model, our_loop, ours, theirs
 
 SETTINGS = {"8x928": (8, 928), "2x3900": (2, 3900)}
@@ -79,7 +84,8 @@ def in_child(arguments: list[str], threads: int, memory_gib: float) -> dict:
 
     command = [sys.executable, __file__, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(command, env=environment, preexec_fn=limit, capture_output=True, text=True)
+    preexec = limit if memory_gib else None
+    done = subprocess.run(command, env=environment, preexec_fn=preexec, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{arguments}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -97,6 +103,18 @@ def table(runs: dict[str, list[dict]]) -> dict[str, dict]:
     return found
 
 
+def large(args: argparse.Namespace, common: list[str]) -> dict[str, dict]:
+    """Every way of the large shape's steps; one that stops says so in its place."""
+    common += ["--device", args.device, "--shape", args.shape, "--steps", str(args.steps)]
+    runs, failed = {}, {}
+    for way in train_large.WAYS:
+        try:
+            runs[way] = in_child([*common, "--side", way], args.threads, 0)
+        except SystemExit as error:
+            failed[way] = {"failed": str(error)}
+    return train_large.summary(runs) | failed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -107,7 +125,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-gib", type=float, default=10.5, help="address space of a side")
     parser.add_argument("--settings", nargs="*", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--side", choices=[*SIDES, "losses"], help="run this one alone, in this process")
+    parser.add_argument("--side", choices=[*SIDES, "losses", *train_large.WAYS], help="this one alone, here")
+    parser.add_argument("--device", help="the large shape on this device: cuda")
+    parser.add_argument("--shape", choices=train_large.SHAPES, default="8b")
+    parser.add_argument("--steps", type=int, default=8, help="steps of the large shape")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.side:
@@ -116,7 +137,10 @@ def main() -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False
         tokenizer = args.tokenizer.read_bytes()
         with tempfile.TemporaryDirectory() as folder:
-            if args.side == "losses":
+            if args.side in train_large.WAYS:
+                device = torch.device(args.device)
+                print(json.dumps(train_large.one_way(args.side, args.shape, tokenizer, device, args.steps)))
+            elif args.side == "losses":
                 print(json.dumps(same_losses(tokenizer, Path(folder))))
             else:
                 print(
@@ -125,6 +149,9 @@ def main() -> None:
         return
     common = ["--tokenizer", str(args.tokenizer), "--samples", str(args.samples)]
     common += ["--threads", str(args.threads)]
+    if args.device:
+        report(large(args, common), args.out)
+        return
     result = {"losses": in_child([*common, "--side", "losses"], args.threads, args.memory_gib)}
     print(json.dumps(result), flush=True)
     for setting in args.settings:
@@ -135,9 +162,13 @@ def main() -> None:
                 runs[side].append(in_child(arguments, args.threads, args.memory_gib))
                 print(setting, side, {k: round(v, 1) for k, v in runs[side][-1].items()}, flush=True)
         result[setting] = table(runs)
+    report(result, args.out)
+
+
+def report(result: dict, out: Path | None) -> None:
     print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
