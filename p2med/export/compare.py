@@ -34,7 +34,8 @@ class Difference:
         return f"{self.name}{where}: relative difference {self.relative:.3g}, tolerance {self.tolerance:.3g}"
 
     def record(self) -> dict[str, Any]:
-        return asdict(self) | {"equal": self.equal}
+        """For JSON, which has no infinity: None where nothing can be said, e.g. of another shape."""
+        return {k: None if v == NEVER else v for k, v in asdict(self).items()} | {"equal": self.equal}
 
 
 NEVER = float("inf")

@@ -196,7 +196,7 @@ def _with_server(a: Local, b: Server, samples: Sequence[Sample], new_tokens: int
     for sample in track(samples, "parity"):
         ids = a.greedy(sample, new_tokens)
         said, counted = b.greedy(sample, new_tokens)
-        length = torch.tensor([len(a.processed(sample)["input_ids"])])
+        length = torch.tensor([a.processed(sample)["input_ids"].shape[1]])
         found.append(
             differ("processor", "length of input_ids", sample.name, length, torch.tensor([counted]), 0.0)
         )

@@ -17,13 +17,12 @@ from p2med.export.samples import Sample
 from p2med.export.write import EMBEDDINGS, HEAD
 from p2med.model.checkpoint import load_checkpoint, resolve_checkpoint
 from p2med.model.exported import LLM, SCALE, load_engine, open_exported, read_export, whole_weight
-from p2med.model.generate import Generator
+from p2med.model.generate import Generator, positions_of
 from p2med.model.merge import Merged, open_merged
 from p2med.model.processor import stack
 from p2med.model.sessions import TorchSession
 from p2med.model.weights import TensorFiles
 
-PRECISIONS = ("float32", "bfloat16", "bf16", "int8", "int4")
 LINEAR = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 LINEAR += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 SECONDS = 600
@@ -58,16 +57,15 @@ class Local:
 
     def processed(self, sample: Sample) -> dict[str, Tensor]:
         """Everything that the network sees of a sample, before it sees it."""
-        found = {
-            "input_ids": torch.tensor(self._ids(sample)),
-            "stop_token": torch.tensor(self.generator.stop),
-        }
+        found: dict[str, Tensor] = self.generator.processor.pad([self._ids(sample)])
+        found["position_ids"] = positions_of(found["attention_mask"])
+        found["stop_token"] = torch.tensor(self.generator.stop)
         found["image_token"] = torch.tensor(self.generator.model.config.image_token_id)
         load = sample.loader(self.generator.image_spec)
         for n, volume in enumerate(sample.conversation.volumes):
             pixels, slices = stack([load(volume)])
             found |= {f"pixel_values[{n}]": pixels, f"slices[{n}]": slices}
-        return found | {"position_ids": torch.arange(len(found["input_ids"]))}
+        return found
 
     def _ids(self, sample: Sample) -> list[int]:
         load = sample.loader(self.generator.image_spec)
@@ -93,7 +91,7 @@ class Local:
         """float32[1 + len(answer), V]: what follows the prompt and each token of `answer`, as served."""
         embeds, mask = self._embeds(sample, answer)
         session = self.generator.open_session()
-        return session.feed(embeds, mask, _positions(mask), last=len(answer) + 1)[0].float()
+        return session.feed(embeds, mask, positions_of(mask), last=len(answer) + 1)[0].float()
 
     @torch.inference_mode()
     def trace(self, sample: Sample, answer: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
@@ -114,7 +112,7 @@ class Local:
             yield f"{name}[{n // 2}]", tensor.float()
         yield "embeddings", embeds.float()
         session = self._tapped()
-        logits = session.feed(embeds, mask, _positions(mask), last=len(answer) + 1)
+        logits = session.feed(embeds, mask, positions_of(mask), last=len(answer) + 1)
         yield from ((LLM + name, session.seen[name].float()) for name in tap_names(self.shape))
         yield LLM + "lm_head", logits.float()
 
@@ -212,10 +210,6 @@ def tap_names(shape: PretrainedConfig) -> list[str]:
     for n in range(shape.num_hidden_layers):
         names += [f"model.layers.{n}.{part}" for part in LINEAR] + [f"model.layers.{n}"]
     return [*names, "model.norm"]
-
-
-def _positions(mask: Tensor) -> Tensor:
-    return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def _no_engine() -> NoReturn:

@@ -184,7 +184,7 @@ class Generator:
     ) -> Iterator[list[tuple[int, int]]]:
         """Yield, step by step, the (row, token) pairs of the rows that have not stopped."""
         embeds, mask = self.embed([p.ids for p in prompts], [i for p in prompts for i in p.images])
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        positions = positions_of(mask)
         session = self.open_session()
         random = torch.Generator(device=self.device).manual_seed(seed)
         rows = torch.arange(len(prompts), device=self.device)
@@ -207,7 +207,7 @@ class Generator:
     def _likelihoods(self, prompt: Prompt, answers: list[list[int]]) -> Tensor:
         """log p of each answer after the prompt, float[len(answers)]."""
         embeds, mask = self.embed([prompt.ids + a for a in answers], prompt.images * len(answers))
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        positions = positions_of(mask)
         longest = max(map(len, answers))
         logits = self.open_session().feed(embeds, mask, positions, last=longest + 1).float()
         scores = torch.log_softmax(logits, dim=-1)
@@ -216,6 +216,11 @@ class Generator:
             where = range(longest - len(answer), longest)
             totals.append(sum(scores[row, w, t] for w, t in zip(where, answer, strict=True)))
         return torch.stack(totals)
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """int64|bool[B, T], 0 where a row is padded on the left -> int64[B, T] from its first real token."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def _choose(logits: Tensor, temperature: float, top_p: float, random: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -223,3 +224,20 @@ def test_without_the_engine_one_line_says_what_to_install(exported, lora, monkey
     with pytest.raises(ModelError, match=r"openvino is not installed; run: pip install 'p2med\[cpu-serve\]'"):
         Generator.load(exported["int8"], "cpu")
     Generator.load(lora, "cpu")
+
+
+def test_the_engine_opens_no_connection(exported):
+    """OpenVINO's package brings a telemetry of its converter, which is never called here."""
+    code = """if True:
+        import sys
+        seen = []
+        bad = ("socket.connect", "socket.sendto", "socket.getaddrinfo")
+        sys.addaudithook(lambda event, args: seen.append(event) if event in bad else None)
+        from p2med.model.generate import Generator
+        from p2med.export.samples import drawn
+        film = drawn()[0]
+        one = Generator.load(sys.argv[1], "cpu")
+        print(len(one.answer([film.conversation], film.loader(one.image_spec), max_new_tokens=3)), seen)
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(exported["int8"])], capture_output=True, text=True)
+    assert done.stdout.strip() == "1 []", done.stderr

@@ -241,6 +241,15 @@ def test_another_chat_template_is_named(merged):
     assert first(compared(merged, b)) == "input_ids"
 
 
+def test_a_padded_prompt_is_named_by_its_positions(merged):
+    b = sides.Local(merged)
+    real = b.generator.processor.pad
+    b.generator.processor.pad = lambda rows: (
+        real(rows) | {"attention_mask": torch.ones(1, len(rows[0])).tril(-1)}
+    )
+    assert first(compared(merged, b)) == "attention_mask"
+
+
 def test_another_stop_token_is_named(merged):
     b = sides.Local(merged)
     b.generator.stop = b.generator.processor.tokenizer.pad_token_id
