@@ -41,7 +41,7 @@ rm -r "$root/opt/wheels"
 cp "$here/recipes/demo.yaml" "$root/opt/demo.yaml"
 cat >"$root/second_machine" <<END
 #!/bin/sh
-export PATH=/opt/p2med/bin:/usr/bin:/bin:/usr/sbin LANG=C.UTF-8 HOME=/root
+export PATH=/opt/p2med/bin:/usr/bin:/bin:/usr/sbin LANG=C.UTF-8 HOME=/root P2MED_PATIENCE=50
 mount -t proc proc /proc; mount -t tmpfs tmpfs /tmp; mkdir -p /dev/shm; mount -t tmpfs tmpfs /dev/shm
 uname -srm; grep -m1 -E 'model name|CPU part' /proc/cpuinfo; python -V
 p2med run /opt/demo.yaml --to mix --runs /runs --set synth.patients=$patients 2>&1 | cat

@@ -67,7 +67,7 @@ class Guard(Generic[J, R]):
         limits: Limits | None = None,
         weight: Callable[[J], int] = lambda job: 1,
     ):
-        self._work, self._limits, self._weight = work, limits or Limits(), weight
+        self._work, self._limits, self._weight = work, _patient(limits or Limits()), weight
         self._most = processes or len(os.sched_getaffinity(0))
         self._children: list[_Child] = []
         self._again: deque[_Job] = deque()
@@ -177,6 +177,18 @@ class Guard(Generic[J, R]):
     def _drop(self, child: "_Child") -> None:
         self._children.remove(child)
         child.end()
+
+
+def _patient(limits: Limits) -> Limits:
+    """With P2MED_PATIENCE=20 a file may take twenty times as long, so that a slow machine judges no worse."""
+    word = os.environ.get("P2MED_PATIENCE") or "1"
+    try:
+        times = int(word)
+    except ValueError:
+        times = 0
+    if times < 1:
+        raise P2MedError("P2MED_PATIENCE must be a whole number of at least 1")
+    return replace(limits, cpu_seconds=limits.cpu_seconds * times, wall_seconds=limits.wall_seconds * times)
 
 
 def _answering(busy: "list[_Child]") -> "list[_Child]":

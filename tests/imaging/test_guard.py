@@ -40,6 +40,11 @@ def work(job):
     return job
 
 
+def naps(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
 REASONS = {
     "die": "quarantined_reader_died",
     "sleep": "quarantined_time_limit",
@@ -161,3 +166,16 @@ def test_an_answer_cannot_make_the_parent_call_anything():
     for evil in (b"cposix\nsystem\n(S'true'\ntR.", b"cp2med.files\nwrite_text\n(S'x'\nS'y'\ntR."):
         with pytest.raises(OSError, match="no reader returns"):
             receive(Pretend(evil), 0.0)
+
+
+def test_patience_lengthens_the_clock_for_a_slow_machine(monkeypatch):
+    hurried = Limits(wall_seconds=0.5)
+    with Guard(naps, 1, hurried) as guard, pytest.raises(QuarantineError, match="time_limit"):
+        guard.call(1.5)
+    monkeypatch.setenv("P2MED_PATIENCE", "40")
+    with Guard(naps, 1, hurried) as guard:
+        assert guard.call(1.5) == 1.5
+    for word in ("0", "-1", "x", "1.5"):
+        monkeypatch.setenv("P2MED_PATIENCE", word)
+        with pytest.raises(P2MedError, match="P2MED_PATIENCE"):
+            Guard(naps)
