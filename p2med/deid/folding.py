@@ -17,7 +17,7 @@ _GAPS = re.compile(rf"[\s{_INVISIBLE}·•・‧^*＊_]+")
 _NO_LETTER_OR_DIGIT = re.compile(rf"[^a-z0-9{CHINESE}]+")
 # 二〇二〇年 after a number is a year.
 _CHINESE_NUMBER = re.compile(
-    rf"[{_DIGIT_WORDS}0-9][{_DIGIT_WORDS}0-9\s\-.—–]{{5,}}[{_DIGIT_WORDS}0-9](?![{_DIGIT_WORDS}0-9\s]*年)"
+    rf"[{_DIGIT_WORDS}0-9](?:(?:[^\w\n]|_){{0,3}}+[{_DIGIT_WORDS}0-9]){{6,}}(?![{_DIGIT_WORDS}0-9\s]*年)"
 )
 
 

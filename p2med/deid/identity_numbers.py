@@ -16,6 +16,10 @@ _ID_18 = re.compile(rf"(?<!\d)[1-9](?:{_ANY}\d){{16}}{_ANY}[\dx](?!\d)")
 _ID_15 = re.compile(rf"(?<!\d)[1-6]\d{{5}}[\s{_DASHES}]?\d{{6}}[\s{_DASHES}]?\d{{3}}(?!\d|\.\d|-\d)")
 _MOBILE = re.compile(rf"(?<!\d)(?:\(?(?:\+|00)?86\)?{_S}|0)?1{_S}[3-9](?:{_S}\d){{9}}(?!\d|\.\d)")
 _MOBILE_IN_PARTS = re.compile(r"(?<!\d)1[3-9]\d([^\w\n]{1,3})\d{4}\1\d{4}(?!\d|\.\d)")
+_MOBILE_BY_DIGITS = re.compile(r"(?<!\d)1([^\w\n]{1,3}|_)[3-9](?:\1\d){9}(?!\1?\d)")
+# O for 0, l or I for 1: what a picture's reader or a tired hand makes of a long number.
+_MISREAD = re.compile(r"(?<![a-z0-9])(?=[oil]*(?:\d[oil]*){6})(?=\d*[oil])[\doil]{11,18}x?(?![a-z0-9])")
+_READ = str.maketrans("oil", "011")
 _LANDLINE = re.compile(
     r"(?<![\d.])(?:(?:\+|00)?86[\s\-]?)?\(?0(?:10|2\d|[3-9]\d\d)\)?[\s\-—–]{0,2}[2-9]\d{2,3}[\s\-—–]?\d{4}"
     r"(?:\s?[-—转]\s?\d{1,5})?(?!\d)|(?<![\d.])[48]00[\s\-]?\d{3,4}[\s\-]?\d{3,4}(?!\d)"
@@ -33,6 +37,7 @@ def identity_number_spans(digits: str) -> Iterator[tuple[int, int, str]]:
     Args:
       digits: folded text in which Chinese numerals of numbers are digits (folding.digits_of_words).
     """
+    digits = _MISREAD.sub(lambda found: found[0].translate(_READ), digits)
     for kind, pattern, accepts in _CHECKED:
         at = 0
         while found := pattern.search(digits, at):
@@ -104,6 +109,7 @@ _CHECKED: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("number", _BANK_BY_DIGITS, _any),
     ("phone", _MOBILE, _no_decimals),
     ("phone", _MOBILE_IN_PARTS, _any),
+    ("phone", _MOBILE_BY_DIGITS, _any),
     ("phone", _LANDLINE, _no_decimals),
     ("number", _BANK, _no_decimals),
 )

@@ -132,3 +132,36 @@ def test_no_text_takes_forever(piece):
 def test_an_address_of_a_computer_goes():
     assert "10.0.0.5" not in scrub("电子签名 IP：10.0.0.5 审核", Known(), -30).text
     assert "192.168.10.23" not in scrub("IP192.168.10.23", Known(), -30).text
+
+
+FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
+CHINESE = str.maketrans("0123456789", "零一二三四五六七八九")
+FORMAL = str.maketrans("0123456789", "〇壹贰叁肆伍陆柒捌玖")
+MISREAD = str.maketrans("01", "Ol")
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    spelling=st.sampled_from([{}, FULL_WIDTH, CHINESE, FORMAL]),
+    sign=st.sampled_from(list(" .-—·•_/、,，*:~+\u3000\u00a0\u200b\u2060")),
+    each=st.booleans(),
+    around=st.sampled_from(AROUND),
+)
+def test_any_sign_between_the_digits_hides_no_number(seed, spelling, sign, each, around):
+    random_ = random.Random(seed)
+    for number, cuts in ((card(random_), (6, 14)), (f"13{random_.randrange(10**9):09d}", (3, 7))):
+        digits = number.translate(spelling)
+        groups = [digits[: cuts[0]], digits[cuts[0] : cuts[1]], digits[cuts[1] :]]
+        written = sign.join(digits if each else groups)
+        text = around.format(written)
+        start = text.index(written)
+        covered = {n for r in scrub(text, Known(), -30).replaced for n in range(r.start, r.end)}
+        assert covered >= set(range(start, start + len(written))), text
+
+
+def test_letters_misread_for_digits_hide_no_number():
+    random_ = random.Random(4)
+    for _ in range(50):
+        for number in (card(random_), f"138{random_.randrange(10**8):08d}"):
+            written = number[0] + number[1:].translate(MISREAD)
+            assert scrub(f"联系{written}，", Known(), -30).text.startswith("联系["), written
