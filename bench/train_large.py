@@ -3,10 +3,10 @@
     python bench/train.py --device cuda --tokenizer TOKENIZER_MODEL [--shape 8b] [--steps 8] [--out FILE]
 
 Random weights, frozen ones in bfloat16. Four ways of the same steps, each in a process of its own, and one
-sample with 30 slices of CT and 4,096 tokens of text. Flops are those of train/work.py, which states the formula:
-real tokens only, nothing for a frozen weight's own gradient. So a padded step has its packed twin's flops, and
-`mfu` is flops / (seconds * the device's dense peak of train/devices.csv). Steps are our plan's, of one modality
-and of like lengths: padding costs more in the order in which others draw.
+sample with 30 slices of CT and 4,096 tokens of text. Flops are those of train/work.py, which states the
+formula: real tokens only, nothing for a frozen weight's own gradient. So a padded step has its packed twin's
+flops, and `mfu` is flops / (seconds * the device's dense peak of train/devices.csv). Steps are our plan's, of
+one modality and of like lengths: padding costs more in the order in which others draw.
 """
 
 import json
