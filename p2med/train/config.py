@@ -77,6 +77,8 @@ class TrainConfig(Frozen):
     frozen_dtype: Literal["float32", "bfloat16"] | None = None
     """Of weights that the stage does not learn (None: as they are); bfloat16 spares a cast in every step."""
 
+    gradient_checkpointing: bool = False
+    """Keep the input of each language-model layer alone and compute the rest again in backward."""
     shard: bool = False
     """Spread the weights over the processes (shard.py): for a model that one card cannot hold."""
 

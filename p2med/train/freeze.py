@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from p2med.errors import RecipeError
 from p2med.model.shape import plugin
@@ -42,6 +43,13 @@ def learn_only(model: P2MedForConditionalGeneration, learn: Sequence[str], heads
     if missing:
         raise RecipeError(f"train: learn names {', '.join(missing)}, which this model does not have")
     return counts
+
+
+def recompute(language_model: PreTrainedModel) -> None:
+    """Keep each layer's input alone for backward."""
+    # Its name since transformers 5.23; older ones have the second.
+    enable = getattr(language_model, "activation_checkpointing_enable", None)
+    (enable or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def training_types(module: nn.Module, frozen: torch.dtype | None) -> None:

@@ -25,7 +25,7 @@ from p2med.train import ranks
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.examples import prepare_examples
-from p2med.train.freeze import learn_only, training_types
+from p2med.train.freeze import learn_only, recompute, training_types
 from p2med.train.loop import Loop
 from p2med.train.record import identity_of, is_finished, write_manifest
 from p2med.train.shard import shard
@@ -133,6 +133,8 @@ def _train_stage(
     if hasattr(objective, "targets"):
         model.add_report_words(*objective.targets(examples), seed=section.seed)
     learn_only(model, stage.learn, heads=hasattr(objective, "targets"))
+    if config.gradient_checkpointing:
+        recompute(model.language_model)
     frozen = getattr(torch, config.frozen_dtype) if config.frozen_dtype else None
     cast = partial(training_types, frozen=frozen)
     sharded = config.shard and ranks.world()[1] > 1

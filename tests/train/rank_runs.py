@@ -31,23 +31,36 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
-def stages(shard: bool, both: bool) -> TrainConfig:
+LEAN = {"dtype": "bfloat16", "frozen_dtype": "bfloat16", "gradient_checkpointing": True}
+
+
+def stages(shard: bool, both: bool, lean: bool) -> TrainConfig:
     """Nothing in a step is random, so that it does not matter how many processes there are."""
-    config = two_stages(shard=shard)
+    config = two_stages(shard=shard, **(LEAN if lean else {}))
     first, second = config.stages
     first = first.model_copy(update={"augment": False, "objective": "sft", "steps": 6})
     return config.model_copy(update={"stages": (first, second) if both else (first,)})
 
 
-def tiny_run(root: Path, shard: bool = False, both: bool = False) -> None:
+def tiny_run(root: Path, shard: bool = False, both: bool = False, lean: bool = False) -> None:
     section = tiny_section()
     adapter = section.adapter.model_copy(update={"dropout": 0.0})
     with contextlib.redirect_stderr(io.StringIO()):
-        run(stages(shard, both), section.model_copy(update={"adapter": adapter}), SPEC, root)
+        run(stages(shard, both, lean), section.model_copy(update={"adapter": adapter}), SPEC, root)
 
 
 def one_process(
-    rank: int, count: int, root: Path, port: int, shard: bool, both: bool, kill, loss, disk_bytes, answers
+    rank: int, count: int, root: Path, port: int, shard, both, lean, kill, loss, disk_bytes, answers
+    count: int,
+    root: Path,
+    port: int,
+    shard: bool,
+    both: bool,
+    lean: bool,
+    kill,
+    loss,
+    disk_bytes,
+    answers,
 ) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank),
@@ -62,7 +75,7 @@ def one_process(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (disk_bytes, resource.RLIM_INFINITY))
     try:
-        tiny_run(root, shard, both)
+        tiny_run(root, shard, both, lean)
     except (P2MedError, OSError):  # what the command line turns into one line and this exit code
         os._exit(2)
     ranks.leave()
@@ -83,12 +96,12 @@ def _die_in_step(step: int, number: int) -> None:
 
 
 def run_in_processes(
-    count: int, root: Path, shard=False, both=False, kill=None, loss=None, disk_bytes=None
+    count: int, root: Path, shard=False, both=False, lean=False, kill=None, loss=None, disk_bytes=None
 ) -> list[int | None]:
     """Exit codes; `kill`: of these ranks, after how many passes, with which signal."""
     codes, _ = in_processes(
         count, PATIENCE_S, one_process,
-        root=root, port=free_port(), shard=shard, both=both,
+        root=root, port=free_port(), shard=shard, both=both, lean=lean,
         kill=kill or {}, loss=loss, disk_bytes=disk_bytes,
     )  # fmt: skip
     return codes

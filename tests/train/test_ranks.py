@@ -65,6 +65,19 @@ def test_the_verb_on_three_processes_learns_what_one_learns(shard, tmp_path):
     assert (three / "5_train/manifest.json").exists()
 
 
+def test_in_bfloat16_and_with_gradient_checkpointing_sharded_learns_what_whole_learns(tmp_path):
+    lines = {}
+    for shard in (False, True):
+        root = tmp_path / str(shard)
+        write_mix(root, ("base", "stage1"), count=36)
+        assert run_in_processes(2, root, shard=shard, both=True, lean=True) == [0, 0]
+        lines[shard] = (root / "5_train/stage1/losses.jsonl").read_text().splitlines()
+        dtypes = {t.dtype for t in load_file(root / "5_train/stage1/model.safetensors").values()}
+        assert dtypes == {torch.float32, torch.bfloat16}
+    losses = [[json.loads(x)["loss"] for x in lines[shard]] for shard in (False, True)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
 @pytest.mark.parametrize("shard", [False, True])
 def test_a_killed_process_ends_all_and_the_same_call_continues_to_the_same_bytes(shard, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -12,9 +12,10 @@ from p2med.model.build import build, build_tokenizer
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig
 from p2med.train.examples import prepare_examples
-from p2med.train.freeze import learn_only
+from p2med.train.freeze import learn_only, recompute
 from p2med.train.loop import Loop
 from p2med.train.objectives import sft
+from p2med.train.resume import Progress
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,29 @@ def test_another_runtime_error_is_not_taken_for_it(mixed, tmp_path):
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         make_loop(mixed, tmp_path, loss=broken).run(tmp_path / "a", {})
+
+
+def kept_for_backward(loop, chosen):
+    """Gradients of a step, and how many bytes autograd held for them."""
+    held = {}
+
+    def note(tensor):
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    loop.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loop._gradients(0, chosen, Progress())
+    return {n: p.grad for n, p in loop.learning.items()}, sum(held.values())
+
+
+def test_with_gradient_checkpointing_less_is_kept_and_gradients_are_the_same(mixed, tmp_path):
+    plain, lean = make_loop(mixed, tmp_path / "a"), make_loop(mixed, tmp_path / "b")
+    recompute(lean.model.language_model)
+    chosen = [e for e in plain.examples if e.group[0] == "volume"][:4]
+    (wanted, much), (found, little) = kept_for_backward(plain, chosen), kept_for_backward(lean, chosen)
+    assert little < 0.9 * much
+    assert all(torch.equal(found[n], g) for n, g in wanted.items() if g is not None)
 
 
 # ---------------------------------------------------------------- numbers
