@@ -13,16 +13,8 @@ from collections.abc import Iterator
 from p2med.bench.metrics import bleu_4, exact, rouge_l
 from p2med.clinical.diagnoses import extract
 from p2med.schema.rating import Answer, Rating
-from p2med.schema.terms import Metric, Section
+from p2med.schema.terms import DIAGNOSES, Metric, Section
 from p2med.tasks.base import Component, Task
-
-DIAGNOSES = {
-    Section.IMPRESSION,
-    Section.PRELIMINARY_DIAGNOSIS,
-    Section.ADMISSION_DIAGNOSIS,
-    Section.CURRENT_DIAGNOSIS,
-    Section.DIAGNOSIS,
-}
 
 
 def rate(task: Task, answer: Answer) -> Iterator[Rating]:

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from p2med.bench.rate import DIAGNOSES
 from p2med.bench.stats import auc, bootstrap_ci95, mean_ci95, micro_f1, prior_f1
 from p2med.clinical.diagnoses import extract
 from p2med.clinical.findings import extract_findings
 from p2med.schema.conversation import Conversation
 from p2med.schema.rating import Answer, Rating, Result
-from p2med.schema.terms import Section
+from p2med.schema.terms import DIAGNOSES, Section
 from p2med.tasks.base import Task
 
 NORMAL_WORDS = {"正常", "normal", "阴性", "negative", "否", "no"}

@@ -61,6 +61,18 @@ class Section(Term):
     ADVICE = "advice", "建议"
 
 
+DIAGNOSES = frozenset(
+    {
+        Section.IMPRESSION,
+        Section.PRELIMINARY_DIAGNOSIS,
+        Section.ADMISSION_DIAGNOSIS,
+        Section.CURRENT_DIAGNOSIS,
+        Section.DIAGNOSIS,
+    }
+)
+"""The sections in which an answer says what the child has."""
+
+
 @unique
 class Metric(Term):
     """What a component is rated for (P2Med Sec. II-A)."""

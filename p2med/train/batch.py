@@ -26,8 +26,8 @@ class Batch:
 
     input_ids int64[B, T], padded at the end; attention_mask, learned, noise bool[B, T].
     pixel_values float32[N, D, H, W] or features float32[N, D, P, C], slices int64[N] for the images.
-    image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each round,
-    conclusions: the text of its last section.
+    image_rounds int64[N]: which of the batch's rounds shows the image; answers: the ids of each such round,
+    conclusions: its diagnosis or impression; of a text, those of its last round.
     """
 
     input_ids: Tensor
@@ -145,11 +145,13 @@ class Batcher:
 
 
 def _rounds(examples: Sequence[Example]) -> tuple[list[int], list[tuple[int, ...]], list[str]]:
-    """Number the rounds with images over the batch."""
+    """Number the rounds with images over the batch; a text has its last round's conclusion alone."""
     rounds: list[int] = []
     answers: list[tuple[int, ...]] = []
     conclusions: list[str] = []
     for e in examples:
+        if not e.image_rounds:
+            conclusions.append(e.conclusions[-1] if e.conclusions else "")
         numbers: dict[int, int] = {}
         for r in e.image_rounds:
             if r not in numbers:

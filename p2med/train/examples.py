@@ -1,5 +1,6 @@
 """Conversations as the loop needs them: token ids, what is learned, which images, which group."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import numpy as np
 from p2med.model.processor import IGNORED, P2MedProcessor
 from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation
+from p2med.schema.terms import DIAGNOSES, SECTION_BY_HEADING
 from p2med.store import Rejected
 
 
@@ -25,7 +27,7 @@ class Example:
     volumes: tuple[Volume, ...]
     image_rounds: tuple[int, ...]
     answers: tuple[tuple[int, ...], ...]
-    conclusions: tuple[str, ...]  # of every round, the answer's last section
+    conclusions: tuple[str, ...]  # of every round: diagnosis or impression, else the last section
     diseases: tuple[str, ...]  # of the case
     noise: np.ndarray | None = None  # bool[T], tokens put there by history.py; None: no such token
 
@@ -77,13 +79,18 @@ def prepare_examples(
                 volumes=conversation.volumes,
                 image_rounds=tuple(encoded.image_rounds),
                 answers=tuple(map(tuple, encoded.answers)) if conversation.has_image else (),
-                conclusions=tuple(
-                    t.text.rpartition("]")[2] for t in conversation.turns if t.role == "assistant"
-                ),
+                conclusions=tuple(_conclusion(t.text) for t in conversation.turns if t.role == "assistant"),
                 diseases=conversation.diseases,
             )
         )
     return examples, rejected
+
+
+def _conclusion(answer: str) -> str:
+    """`[主诉]…[诊断]支气管炎。[建议]…` -> `支气管炎。`; the last section where none is a diagnosis."""
+    sections = re.findall(r"\[([^\[\]\n]+)\]([^\[]*)", answer)
+    said = [body for heading, body in sections if SECTION_BY_HEADING.get(heading.strip()) in DIAGNOSES]
+    return (said[0] if said else answer.rpartition("]")[2]).strip()
 
 
 def learned_tokens(examples: Sequence[Example]) -> int:

@@ -10,6 +10,7 @@ from tiny_training import SPEC, tiny_section, write_mix
 from p2med.errors import RecipeError
 from p2med.model.build import build, build_tokenizer
 from p2med.model.checkpoint import load_checkpoint, save_checkpoint
+from p2med.train import examples as examples_module
 from p2med.train.batch import Batcher
 from p2med.train.examples import prepare_examples
 from p2med.train.objectives import answer_words as objective
@@ -42,7 +43,41 @@ def test_the_words_are_the_answers_not_the_prompts(made):
     learned = {t for e in examples for t in e.input_ids[e.learned].tolist()}
     assert model.config.report_words
     assert set(model.config.report_words) <= learned
-    assert model.config.report_diseases == []
+    assert model.config.report_diseases == ["右上肺斑片影", "左下肺实变", "未见异常"]
+
+
+def test_every_word_counts_once_in_the_mean_however_often_it_is_said():
+    parts = sft_from_parts.Part(
+        ids=torch.tensor([[7, 7, 7, 8, 9]]),
+        hidden=torch.tensor([[False, False, False, False, False]]),
+        weight=torch.zeros(1, 5),
+        prompt=torch.tensor([[True, True, True, True, False]]),
+    )
+    states = torch.tensor([[[0.0], [3.0], [6.0], [1.0], [100.0]]])
+    assert objective.mean_of_words(parts, states).item() == pytest.approx((3 + 1) / 2)
+
+
+def test_a_diagnosis_given_once_asks_for_nothing(made):
+    model, _, _, batcher, examples = made
+    batch = batcher.batch(examples[:1], examples[:1])
+    known = objective.loss(model, batch).item()
+    batch.conclusions = ["脐疝。"]
+    unknown = objective.loss(model, batch).item()
+    batch.conclusions = [next(d for d in model.config.report_diseases if d != examples[0].conclusions[-1])]
+    assert unknown < known and unknown < objective.loss(model, batch).item()
+
+
+@pytest.mark.parametrize(
+    ("answer", "conclusion"),
+    [
+        ("[主诉]咳嗽3天。\n[诊断]支气管炎。\n[建议]多饮水。", "支气管炎。"),
+        ("[Findings]Clear lungs.\n[Impression]Normal.", "Normal."),
+        ("[治疗建议]雾化。", "雾化。"),
+        ("正常", "正常"),
+    ],
+)
+def test_the_conclusion_is_the_diagnosis_wherever_it_stands(answer, conclusion):
+    assert examples_module._conclusion(answer) == conclusion
 
 
 def test_the_head_learns_and_reads_nothing_but_the_prompt(made):
