@@ -51,16 +51,6 @@ def tiny_run(root: Path, shard: bool = False, both: bool = False, lean: bool = F
 
 def one_process(
     rank: int, count: int, root: Path, port: int, shard, both, lean, kill, loss, disk_bytes, answers
-    count: int,
-    root: Path,
-    port: int,
-    shard: bool,
-    both: bool,
-    lean: bool,
-    kill,
-    loss,
-    disk_bytes,
-    answers,
 ) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank),
