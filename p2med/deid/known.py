@@ -154,6 +154,7 @@ def _latin_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, in
                             or _OF_HIM.match(text, end)
                             or text[begin - 1 : begin] in tuple("(（")
                             and text[end : end + 1] in tuple(")）")
+                            or _after_cue(folded, begin)
                             or _IN_A_STUDY.search(text[max(0, begin - 24) : begin])
                         )
                         and joined not in LATIN_WORDS

@@ -7,7 +7,8 @@ from p2med.deid.cues import any_of
 from p2med.deid.words import words
 
 _TOKEN = (
-    r"\d(?:(?:[\-—–·•\u200b-\u200d]{1,2}|[\s.](?=\d{3}))?\d){7,21}x?|[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
+    r"\d(?:(?:[\-—–·•\u200b-\u200d]{1,2}|[\s.](?=\d{3})(?!(?:19|20)\d\d[年\-/.]))?\d){7,21}x?|"
+    r"[a-z0-9][a-z0-9\-_/.*]{0,30}[a-z0-9*]|\d"
 )
 _IS = r"\s{0,4}(?:[:=#.]|为|是|系|编?号[:为是]?|no\.?:?)?\s{0,4}"
 _LABEL = re.compile(
@@ -16,7 +17,7 @@ _LABEL = re.compile(
     r"(?![a-z0-9])"
 )
 _ASCII_LABEL = re.compile(
-    r"(?<![a-z])(?:patient\s?(?:id|no)|accession(?:\s?(?:no|number))?|acc|mrn|medical\s?record(?:\s?(?:no|number))?|id|ssn|passport|(?:pid|hn)(?=\s?[:=]))"
+    r"(?<![a-z])(?:patient\s?(?:id|no)|accession(?:\s?(?:no|number))?|acc|mrn|medical\s?record(?:\s?(?:no|number))?|id|ssn|passport|policy|account|(?:pid|hn)(?=\s?[:=]))"
     r"\.?\s?(?:[:=#]|no\.?|number|is|为|是|号)?\s{0,3}(?P<value>(?=[a-z0-9\-/]*\d)[a-z0-9][a-z0-9\-_/]{2,30})"
 )
 _CHAT = re.compile(
@@ -42,7 +43,10 @@ _ANY_NUMBER = re.compile(
 _INITIALS = re.compile(
     r"(?:缩写|首字母|initials?)\s?(?:为|是|[:=])?\s?(?P<value>[a-z](?:[.\s]?[a-z]){1,4}\.?)(?![a-z])"
 )
+# 收款员D1410: a number in place of a name
+_STAFF = re.compile(r"(?<=[员师])[:\s]?(?P<value>[a-z]?\d{4,8})(?![\d.年月日a-z]|\s?(?:人|名|元|次|例))")
 _LABELS = (
+    ("number", _STAFF),
     ("name", _INITIALS),
     ("number", _ANY_NUMBER),
     ("number", _LABEL),

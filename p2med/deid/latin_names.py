@@ -24,7 +24,9 @@ _WORDS = re.compile(
 )
 _TOKEN = rf"{_CAPITAL}(?:{_LETTER}|['’\-](?={_LETTER}))+|{_CAPITAL}\."
 _PARTICLE = "van|von|de|der|den|del|da|di|la|le|bin|ibn|al|el"
-_AFTER_CUE = re.compile(rf"(?:{_TOKEN})(?:(?:,\s|[ ·^]{{1,2}})(?:{_TOKEN}|(?:{_PARTICLE})(?![a-z]))){{0,3}}")
+_AFTER_CUE = re.compile(
+    rf"(?:{_TOKEN})(?:,\s(?:{_TOKEN}))?(?:[ ·^]{{1,2}}(?:{_TOKEN}|(?:{_PARTICLE})(?![a-z]))){{0,3}}"
+)
 _CAPITALIZED = re.compile(rf"{_CAPITAL}{_LETTER}")
 _GIVEN, _FAMILY = frozenset(words("given_in_english")), frozenset(words("family_in_english"))
 # Mom Anna, Kind regards, Omar Haddad: two words of which neither need be in a list.

@@ -54,7 +54,7 @@ _SPACED = re.compile(rf"[{CHINESE}](?:[ \u3000\t]{{1,4}}[{CHINESE}]){{1,3}}")
 _SPACED_ON = re.compile(rf"[ \u3000\t]{{1,4}}[{CHINESE}](?![{CHINESE}])")
 _AND = re.compile(r"\s?[/、]\s?|[和及与]")
 # 班主任 and 随车医生 are no people of these families.
-_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车区卡母计楼战敬福岩化渠种初英盘巨户元平靖")
+_SELDOM_ALONE = frozenset("主该管单各那本几多经和向由为班车区卡母计楼战敬福岩化渠种初英盘巨户元平靖习后")
 _WORDS_TOO = frozenset("时应都")
 """Family names that stand before a title as words do: 必要时护士协助, 都主任说过."""
 _HIDDEN = re.compile(r"某{1,2}|[x×*○〇]{1,2}(?![x×*○〇\d])")

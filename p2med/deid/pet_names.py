@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from p2med.deid.cues import any_of
 from p2med.deid.folding import CHINESE
 from p2med.deid.keep import CLINICAL_WORDS
+from p2med.deid.language import language
 from p2med.deid.words import words
 
 _KIN = any_of(
@@ -23,6 +24,14 @@ _OF_KIN = re.compile(rf"(?:(?<=[是叫@])|(?<![{CHINESE}]))(?P<value>[{CHINESE}]
 _AFTER_CHILD = re.compile(
     rf"(?:孩子|宝宝|宝贝|患儿|我[家儿女]|女儿|儿子|幼儿|小朋友|弟弟|妹妹|哥哥|姐姐)[\s:,叫是“\"(]{{0,2}}"
     rf"(?P<value>(?P<twice>[{CHINESE}])(?P=twice)(?!(?P=twice)))(?![{CHINESE}]?[性音样])"
+)
+# 家里人都叫他牛牛
+_CALLED = re.compile(
+    rf"(?:叫|喊|唤)[他她它]?(?:作|做)?[“\"]?(?P<value>(?P<twice>[{CHINESE}])(?P=twice)|(?<=[他她])[{CHINESE}]{{2,3}})(?=[”\",，。;；、\s)]|$)"
+)
+# 狗蛋妈妈已掌握: two characters that no text has beside each other, before a mother or a father
+_UNHEARD_OF = re.compile(
+    rf"(?<![{CHINESE}])(?P<value>[{CHINESE}]{{2}})(?=的?(?:妈妈|爸爸|奶奶|爷爷|外婆|外公|家长))"
 )
 _NOBODY = frozenset(
     "小孩 小儿 小朋 小便 小时 小声 小心 小区 小学 小班 小于 小的 小叶 小剂 小量 小气 小支 小腿 小指 "
@@ -43,9 +52,11 @@ _ROLES = frozenset(words("role"))
 
 def pet_name_spans(folded: str) -> Iterator[tuple[int, int]]:
     """Yield [start, end) of each pet name that no label announces."""
-    for pattern in (_BESIDE_KIN, _OF_KIN, _AFTER_CHILD):
+    for pattern in (_BESIDE_KIN, _OF_KIN, _AFTER_CHILD, _CALLED, _UNHEARD_OF):
         for found in pattern.finditer(folded):
             value = found["value"]
-            word = value in CLINICAL_WORDS and pattern is not _BESIDE_KIN
+            word = value in CLINICAL_WORDS and pattern in (_OF_KIN, _AFTER_CHILD)
+            if pattern is _UNHEARD_OF and value in language().pair:
+                continue
             if not word and value not in _NOBODY and value not in _ROLES:
                 yield found.span("value")

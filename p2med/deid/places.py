@@ -6,6 +6,7 @@
 import re
 from collections.abc import Iterator
 
+from p2med.deid.language import language
 from p2med.deid.place_words import (
     ADDRESS_CUE,
     BRAND,
@@ -46,6 +47,10 @@ _ESTATE = re.compile(
 _VILLAGE = re.compile(r"[\u4e00-\u9fff]{1,4}(?:组|队|湾|冲|塘|坪|垸|岭|坡|圩|铺)(?![\u4e00-\u9fff]?[炎症])")
 _LAST = re.compile(
     r"[\u4e00-\u9fff]{1,4}(?:组|队|社|湾|冲|塘|坪|垸|岭|坡|岗|圩|铺|桥|大院)|[\u4e00-\u9fff]{2,4}(?=[,，。;；\n)]|$)"
+)
+# 玉泉区 alone; not 肝区, 病区, 小区, 隔离区.
+_DISTRICT = re.compile(
+    rf"(?<![{CN}\d])(?P<name>[{CN}]{{2}})(?<![心肺肝肾脾胃前后左右侧病社小院辖码])[区县](?![{CN}\da-z])"
 )
 _HOUSE = re.compile(r"\d{1,3}(?:栋|号楼|幢)\s?(?:\d{1,2}单元)?\s?(?:\d{2,4}室?)?|[a-z]座\d{2,4}室?")
 _DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
@@ -131,7 +136,8 @@ def _addresses_after_cues(folded: str) -> Iterator[tuple[int, int, str]]:
         end = _chain_end(folded, cue.end(), announced=True)
         if cue["label"]:
             whole = _DELIMITED.match(folded, cue.end())
-            if whole:
+            complete = end > cue.end() + 3 and (end == len(folded) or folded[end].isspace())
+            if whole and not complete:
                 stop = _NEXT_LABEL.search(folded, cue.end(), whole.end())
                 last = stop.start() if stop else whole.end()
                 if folded[last : last + 1] == ":" and (blank := folded.rfind(" ", cue.end(), last)) > 0:
@@ -173,6 +179,9 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         start = _after_cuts(folded, found.start(), found.end("value"))
         if found.end("value") - start >= 4:
             yield start, found.end(), "address"
+    for found in _DISTRICT.finditer(folded):
+        if found["name"] not in language().pair:
+            yield *found.span(), "address"
     for found in _HOUSE.finditer(folded):
         start = _name_start(folded, found.start())
         if found.start() - start >= 2:
