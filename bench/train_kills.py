@@ -64,8 +64,9 @@ def together(root: Path, count: int, shard: bool) -> list:
 def forks(count: int, processes: int, shard: bool, place: Path, dice: random.Random) -> None:
     whole = place / "whole"
     write_mix(whole, ("base", "stage1"), count=36)
-    start = time.monotonic()
-    for process in together(whole, processes, shard):
+    started = together(whole, processes, shard)
+    start = when_met(whole)
+    for process in started:
         process.join()
     lasts = time.monotonic() - start
     wanted = content(whole / "5_train")
@@ -76,6 +77,7 @@ def forks(count: int, processes: int, shard: bool, place: Path, dice: random.Ran
         root = place / f"kill{runs}"
         shutil.copytree(whole, root, ignore=shutil.ignore_patterns("5_train", "log", "cache"))
         started = together(root, processes, shard)
+        when_met(root)
         time.sleep(dice.uniform(0, lasts))
         victims = started if dice.random() < 0.3 else [dice.choice(started)]
         if all(p.is_alive() for p in started):
@@ -101,6 +103,13 @@ def forks(count: int, processes: int, shard: bool, place: Path, dice: random.Ran
         flush=True,
     )
     assert equal == runs
+
+
+def when_met(root: Path) -> float:
+    """When the processes have found each other; before that it is torchrun that stops the others."""
+    while not (root / "5_train").exists():
+        time.sleep(0.01)
+    return time.monotonic()
 
 
 def command_lines(count: int, processes: int, shard: bool, place: Path, dice: random.Random) -> None:
