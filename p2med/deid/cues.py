@@ -25,7 +25,7 @@ def any_of(terms: Iterable[str]) -> str:
 _FIRSTS = {w[0] for kind in ("pet_name_label", "name_label", "role") for w in words(kind)}
 BEFORE_NAME = re.compile(
     rf"(?=[{''.join(map(re.escape, sorted(_FIRSTS)))}])(?:"
-    rf"(?P<pet>{any_of(words('pet_name_label'))})(?P<pet_gap>[\s:是叫为“\"(]{{0,4}})|"
+    rf"(?P<pet>{any_of(words('pet_name_label'))})(?P<pet_gap>[\s:就都也是叫为“\"(]{{0,5}})|"
     rf"(?P<label>{any_of(words('name_label'))})(?P<label_gap>[\s)】\]]{{0,4}}[:=】\]]\s{{0,6}}|\s{{1,6}}|[是为叫(]?)|"
     rf"(?P<role>{any_of(words('role'))})(?P<gap>[\s:(\[【「“\"'=/|—\-】\])是为叫系]{{0,4}}))"
 )

@@ -16,6 +16,12 @@ for _term in sorted(
 _LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
 
+def term_length(folded: str, start: int) -> int:
+    """How long the longest word of medicine that begins here is; 0 where none begins."""
+    terms = _BY_FIRST.get(folded[start : start + 2], ())
+    return max((len(t) for t in terms if folded.startswith(t, start)), default=0)
+
+
 def is_kept(folded: str, start: int, end: int, announced: bool = False) -> bool:
     """True when [start, end) is a word of medicine or touches one beyond it: 丁桂儿, but not 丁桂英."""
     # 班主任|何淑珍: after a role a word that begins before the name is no word.

@@ -34,6 +34,9 @@ _PERSON_BEFORE = re.compile(
     r"(?<![a-z])(?:mom|mum|dad|mother|father|aunt|uncle|grandmother|grandfather|guardian|sincerely,|regards,|dear|referring|"
     r"mr|mrs|ms|miss|prof|professor|nurse|teacher|attending|consultant|resident)[\s.:(]{1,3}$"
 )
+_AGE_BEHIND = re.compile(
+    r"[,(\s]{1,2}\d{1,3}\s?(?:y|m|yo|yrs?|months?|years?|岁|月)\b|[,\s]{1,2}(?:male|female|boy|girl)\b"
+)
 _TWO_WORDS = re.compile(
     rf"(?<![A-Za-z0-9\-])({_TOKEN}) (?:[A-Z]\. ?)?({_TOKEN}(?:-{_TOKEN})?)(?![A-Za-z0-9])"
 )
@@ -72,6 +75,8 @@ def _are_names(folded: str, found: re.Match[str]) -> bool:
     if first in _NO_NAMES or second in _NO_NAMES or second in LATIN_WORDS and first not in _GIVEN:
         return False
     if first in _GIVEN or second.split("-")[-1] in _FAMILY and len(first) > 2:
+        return True
+    if _AGE_BEHIND.match(folded, found.end()):
         return True
     return _PERSON_BEFORE.search(folded[max(0, found.start() - 16) : found.start()]) is not None
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from p2med.deid.cues import BEFORE_NAME, NO_NAMES, TITLE_OF_SURNAME, any_of
 from p2med.deid.folding import CHINESE
+from p2med.deid.keep import term_length
 from p2med.deid.language import language
 from p2med.deid.name_likelihood import SMALL_WORDS_BEFORE, Cue
 from p2med.deid.name_score import Left, is_chinese, score
@@ -225,7 +226,9 @@ def _end_of_foreign(folded: str, start: int) -> int | None:
     """才让卓玛: three and more characters of such names that no text has beside each other."""
     found = _TRANSLITERATED.match(folded, start)
     rare = found and language().words("", found[0]) < _RARE_IN_WORDS * len(found[0])
-    if not rare or found[0][-1] in NEVER_GIVEN or NAMED_AFTER.match(folded, found.end()):
+    if found and len(found[0]) - term_length(folded, start) < 2:
+        return None  # 阿比多尔|可能性大
+    if not rare or NEVER_GIVEN.intersection(found[0]) or NAMED_AFTER.match(folded, found.end()):
         return None
     return found.end()
 

@@ -14,13 +14,15 @@ from p2med.deid.surnames import SURNAMES
 _NO_GIVEN = frozenset(
     "征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽径端型胎位段内吗便质镜末喂呢吧啊著见"
 )
-NEVER_GIVEN = frozenset("氏病菌热瘤癌炎症液剂膏散")
+NEVER_GIVEN = frozenset("氏病菌热瘤癌症液剂膏散")
+# 关节炎, 管炎 are illnesses; 陈炎 and 姚炎银 are people.
+_INFLAMED = frozenset("肺肝肾胃肠咽喉鼻耳眼膜管腺体脑髓节皮肌心口舌囊道窦疹房膀胱泡肛龈周骨扁")
 # 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
 _SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
 _MARCHES = ("长征", "远征", "东征", "南征", "国征", "新征", "建征")
 # 墨菲征, 安格尔曼综合征, 夏科-马里-图思病: what is named after somebody.
 NAMED_AFTER = re.compile(
-    r"[\u4e00-\u9fff]{0,2}(?:综合[征症]|量表|手法|小体)|(?:[-–—][\u4e00-\u9fff]{1,6}){1,2}?(?:综合|病|征|小体|二氏)|征(?![求得集])|氏|瘤|菌|试验|反射|评分|"
+    r"[\u4e00-\u9fff]{0,2}(?:综合[征症]|量表|手法|小体)|(?:[-–—][\u4e00-\u9fff]{1,6}){1,2}?(?:综合|病|征|小体|二氏)|征(?![求得集])|症(?!状)|氏|瘤|菌|试验|反射|评分|"
     r"量表|染色|手法|小体|憩室|畸形|呼吸(?![急困平音尚促道稍频])|病(?![史房人区情历程重危友愈故倒例案号因假])"
 )
 # Brands, eponyms and places look like names; what follows tells.
@@ -78,6 +80,8 @@ def is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | None
 
 
 def _is_term(folded: str, given: str, stop: int) -> bool:
+    if "炎" in given and folded[stop - len(given) + given.index("炎") - 1] in _INFLAMED:
+        return True
     if NEVER_GIVEN.intersection(given) or given[-1] == "征" and given not in _MARCHES:
         return True
     return NAMED_AFTER.match(folded, stop) is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 
 _CANDIDATE = re.compile(
-    r"(?<![\d.a-z\-/+×*^<>=≥≤±~¥])(?<!\d\s)(?P<month>1[0-2]|0?[1-9])\.(?P<day>0[1-9]|[12]\d|3[01])(?![\d.])"
+    r"(?<![\d.a-z\-/+×*^<>=≥≤±~¥])(?<!\d\s)(?P<month>1[0-2]|0?[1-9])\.(?P<day>0[1-9]|[12]\d|3[01])(?![\d.月])"
     r"(?!\s?(?:[-~—–]\s?\d+(?:\.\d+)?\s?)?(?:℃|°|%|％|‰|度|倍|分|厘米|毫米|毫升|微克|升|克|公斤|斤|千克|岁|个|天|次|小时|级|元|块|万|片|粒|左右|以[上下]|"
     r"(?:cm|mm|m|ml|dl|l|mg|g|kg|ug|μg|ng|pg|m?iu|u|k|[munp]?mol|mmhg|kpa|cmh2o|s|ms|min|h|hz|pp[bm]|db|c?gy|m?v|kv|mas?|copies|log|sd|x)(?![a-z])|"
     r"(?<=\d)[a-zμ]|×|\*|[/+±^]\s?\d))"
@@ -29,6 +29,8 @@ _COMPARED = re.compile(r"(?:[比与较和自从于到至]|上次|当时)\s?$")
 _OF_AN_EVENT = re.compile(
     r"\s?(?:那次|这次|那天|的|片|ct|dr|胸片|复查|检查|结果|开始|起|以来|至今|入院|出院|门诊|住院|[日号])"
 )
+# (李芳，11.20)
+_SIGNED_BEFORE = re.compile(r"\([\u4e00-\u9fff]{2,8}[,;\s]\s?$")
 _NEAR_DAYS = 60
 _BESIDE_DAYS = 10
 
@@ -50,7 +52,16 @@ def short_dates(text: str, note: date | None) -> Iterator[re.Match[str]]:
         near = note is not None and _days_from(one, note) <= _NEAR_DAYS
         timed = _TIME_AFTER.match(text, one.end())
         compared = _COMPARED.search(before) and _OF_AN_EVENT.match(text, one.end())
-        if _EVENT_BEFORE.search(before) or compared or timed or near or beside and _CLAUSE.search(before):
+        signed = _SIGNED_BEFORE.search(before) and text[one.end() : one.end() + 1] == ")"
+        if (
+            _EVENT_BEFORE.search(before)
+            or signed
+            or compared
+            or timed
+            or near
+            or beside
+            and _CLAUSE.search(before)
+        ):
             yield one
 
 

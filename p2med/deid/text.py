@@ -111,7 +111,7 @@ def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
         for start, end, by in name_spans(folded, cues, inside)
         if by == "label" or not is_kept(folded, start, end, announced=by == "role")
     ]
-    found += pet_name_spans(folded)
+    found += [s for s in pet_name_spans(folded) if not is_kept(folded, *s, announced=True)]
     found += repeated_names(folded, found)
     found += latin_name_spans(folded, text, cues)
     yield from ((start, end, "name") for start, end in found)
