@@ -27,10 +27,11 @@ REAL: Words = (
 )
 HOW: Words = (
     "方括号：95%区间（t分布）。差值 = 该行 − 完整模型，按同一道题配对；↓ ↑ 表示区间不含0。"
-    "区间只含题目的抽样误差，不含训练的随机性（每行只训练一次），也未作多重比较校正。",
+    "区间只含题目的抽样误差，不含训练的随机性（每行只训练一次），也未作多重比较校正；平均值的区间把各任务看作独立，而它们有共同的患儿。",
     "Brackets: 95 % intervals (Student's t). Difference: the row minus the full model, paired by question; "
     "↓ ↑ mark intervals without 0. They cover the choice of questions, not the training's randomness (each "
-    "row is one training), and are not corrected for their number.",
+    "row is one training), and are not corrected for their number; the average's takes the tasks as "
+    "independent, though they share patients.",
 )
 METRICS: dict[str, Words] = {m.value: (m.zh, m.en) for m in Metric} | {"exact": ("完全一致", "Exact")}
 FULL: Words = ("完整模型", "Full model")
