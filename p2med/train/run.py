@@ -58,12 +58,13 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads what it has not written
     _refuse_foreign(folder)
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
-    device = ranks.join(device)
-    with ranks.one_line_when_another_stops(), ranks.alone(folder):
-        _train_all(config, model, image, root, mix, stage, device, threads, licences)
-        if stage is None and ranks.first():
-            write_manifest(config, folder, mix, licences)
-    ranks.leave()
+    with ranks.one_line_when_another_stops():
+        device = ranks.join(device)
+        with ranks.alone(folder):
+            _train_all(config, model, image, root, mix, stage, device, threads, licences)
+            if stage is None and ranks.first():
+                write_manifest(config, folder, mix, licences)
+        ranks.leave()
 
 
 def _train_all(
