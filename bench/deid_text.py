@@ -1,6 +1,6 @@
 """Chinese notes with planted identity through `deid`'s scrubber: recall by class, over-redaction, speed.
 
-    python bench/deid_text.py [--notes 4000] [--no-known] [--without LAYER ...] [--misses 40]
+    python bench/deid_text.py [--sets A B] [--notes 4000] [--no-known] [--without LAYER ...] [--misses 40]
 
 A span counts as found when every one of its characters is replaced; a replaced character outside every span
 is over-redaction. Then every eponym and drug of deid_text_terms.txt in every frame, and the corpora of
@@ -10,6 +10,7 @@ P2MED_DATA: real text with nothing planted; what is replaced there but dates is 
 import argparse
 import gzip
 import json
+import math
 import os
 import random
 import time
@@ -31,6 +32,14 @@ CORPORA = {
     "cn_imaging_report_text/reports.jsonl.gz": ("text",),
     "cov_ctr_ct_reports/records.jsonl.gz": ("report_zh",),
     "pediatric_diagnosis_mz10_dxy/dxy_train.jsonl.gz": ("self_repo",),
+}
+# Template files of each set and its values: what the rules were mended on first, then what they had not seen.
+SETS = {
+    "1-4": (("", "_2", "_3", "_4"), ""),
+    "A": (("_5", "_5_2", "_5_3"), "_2"),
+    "B": (("_6",), "_3"),
+    "C": (("_7",), "_4"),
+    "D": (("_8",), "_4"),
 }
 FRAMES = (
     "考虑{}，建议进一步检查。|{}可能性大|既往有{}病史。|予{}口服，|患儿{}诊断明确。|家长诉孩子用过{}。|医师考虑{}。|停{}，改{}。|{}：阴性。|"
@@ -88,7 +97,20 @@ class Figures:
 
 
 def _say(kind: str, found: int, total: int) -> None:
-    print(f"{kind:<16}{found:>7}/{total:<7}{found / max(1, total):8.4f}")
+    low, high = wilson(found, total)
+    print(f"{kind:<16}{found:>7}/{total:<7}{found / max(1, total):8.4f}  [{low:.4f}, {high:.4f}]")
+
+
+def wilson(found: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, as if the spans were independent; those of one template are not."""
+    if not total:
+        return 0.0, 1.0
+    z, share = 1.96, found / total
+    middle, spread = (
+        share + z * z / (2 * total),
+        z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)),
+    )
+    return (middle - spread) / (1 + z * z / total), (middle + spread) / (1 + z * z / total)
 
 
 def _around(text: str, start: int, end: int) -> str:
@@ -157,24 +179,23 @@ def main() -> None:
     parser.add_argument("--no-known", action="store_true", help="no list of known values")
     parser.add_argument("--without", nargs="*", default=[], choices=LAYERS, help="layers to leave out")
     parser.add_argument("--misses", type=int, default=0, help="show so many misses and excesses")
-    parser.add_argument(
-        "--templates",
-        type=Path,
-        nargs="+",
-        default=[HERE / f"deid_text_templates{n}.txt" for n in ("", "_2", "_3", "_4")],
-    )
-    parser.add_argument("--values", type=Path, default=HERE / "deid_text_values.csv")
+    parser.add_argument("--sets", nargs="+", default=["1-4"], choices=SETS)
     options = parser.parse_args()
-    lists = Lists(options.values)
-    templates = read_templates(options.templates)
+    sources: list[tuple[str, Lists]] = []
+    for name in options.sets:
+        files, values = SETS[name]
+        lists = Lists(HERE / f"deid_text_values{values}.csv")
+        paths = [HERE / f"deid_text_templates{n}.txt" for n in files]
+        sources += [(template, lists) for template in read_templates(paths)]
     random_ = random.Random(options.seed)
     figures = Figures()
     layers = [x for x in LAYERS if x not in options.without]
     for n in range(options.notes):
+        template, lists = sources[n % len(sources)]
         case = Case(random.Random(random_.random()), lists)
-        text, spans = fill(templates[n % len(templates)], case)
+        text, spans = fill(template, case)
         figures.add(text, spans, Known() if options.no_known else case.known, layers)
-    print(f"{options.notes} notes from {len(templates)} templates, {sum(figures.total.values())} spans")
+    print(f"{options.notes} notes from {len(sources)} templates, {sum(figures.total.values())} spans")
     figures.say(options.notes)
     for line in figures.missed[: options.misses]:
         print("missed", line)

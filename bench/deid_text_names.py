@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument(
         "--templates",
         nargs="*",
-        default=["", "_2", "_3", "_4", "_5", "_5b"],
+        default=["", "_2", "_3", "_4", "_5", "_5_2", "_5_3", "_6"],
         help="of deid_text_templates*.txt",
     )
     parser.add_argument("--out", type=Path, default=OUT)

@@ -254,7 +254,7 @@ FORMS: tuple[Form, ...] = (
 # The day beside a signature.
 SIGNED = _form(
     "day",
-    r"\s{0,3}(?P<all>(?P<month>0?[1-9]|1[0-2])(?P<s>[./-])(?P<day>0?[1-9]|[12]\d|3[01]))(?=\s*(?:$|[\n。,;)]|\d\d:))",
+    r"[\s,]{0,3}(?P<all>(?P<month>0?[1-9]|1[0-2])(?P<s>[./-])(?P<day>0?[1-9]|[12]\d|3[01]))(?=\s*(?:$|[\n。,;)]|\d\d:))",
     "./-",
 )
 # 9.20 where short_dates.py finds that it is a day.

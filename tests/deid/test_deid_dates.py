@@ -131,3 +131,22 @@ def test_offsets_are_those_of_the_unfolded_text():
 @pytest.mark.parametrize("text", ["Apgar评分10-10-10，否认窒息史", "Apgar评分：9-10-10分", "Apgar 8-9-10"])
 def test_a_score_at_birth_is_no_date(text):
     assert scrub(text, Known(), -30).text == text
+
+
+@pytest.mark.parametrize(
+    "text, dates",
+    [
+        ("体温曲线：8.27 39.1；8.28 38.4；8.29 37.2。", ["8.27", "8.28", "8.29"]),
+        ("嘱11.21拔管，下周三（8.25）来拍片", ["11.21", "8.25"]),
+        ("处方医师李芳，3.28。", ["3.28"]),
+        ("比11.25那次好，但比1.15高", ["11.25"]),
+        ("直径1.15cm，WBC 9.20，白细胞 9.21，pH 7.28，体温37.10，剂量1.25g，共6.02周期", []),
+        ("我们22号的火车，7号针头，21号染色体，3号楼", ["22号"]),
+        ("时间：2021/8/1214:30。", ["2021/8/12"]),
+        ("元旦后再来，国庆返乡，李国庆来电", ["元旦", "国庆"]),
+        ("校正月龄6月，正月里咳嗽", ["正月里"]),
+    ],
+)
+def test_short_days_are_told_from_measurements(text, dates):
+    found = [r for r in scrub(text, Known(), -77).replaced if r.kind == "date"]
+    assert [text[r.start : r.end] for r in found] == dates

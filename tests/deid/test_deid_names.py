@@ -143,3 +143,38 @@ def test_random_people_in_random_notes():
 )
 def test_a_word_before_a_title_is_no_family_name(text):
     assert scrub(text, NOBODY, -30).text == text
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("患儿宋诗梓，3岁。诗梓昨晚咳嗽", ["宋诗梓", "诗梓"]),
+        ("小名：多多，多多今天好", ["多多", "多多"]),
+        ("是虎子的小姨接的", ["虎子"]),
+        ("家里人都叫他牛牛，2岁半。牛牛咳嗽", ["牛牛", "牛牛"]),
+        ("维吾尔族。姓名：哈斯额尔敦。哈斯额尔敦咳嗽", ["哈斯额尔敦", "哈斯额尔敦"]),
+        ("我姓秦想问一下", ["秦"]),
+        ("昨晚唐郑两位老师值班", ["唐郑"]),
+        ("高压氧后转入。车主郑玉英。", ["郑玉英"]),
+        ("夜班袁萍刚交白班邱根萍。", ["袁萍刚", "邱根萍"]),
+        ("thank you for referring Arjun Patel (DOB", ["Arjun Patel"]),
+        ("Mom Anna Kowalska, cell", ["Anna Kowalska"]),
+        ("记录者：陈炎", ["陈炎"]),
+    ],
+)
+def test_names_by_what_stands_around_them(text, names):
+    assert replaced(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "诊　断 ： 支 气 管 肺 炎",
+        "右肺下叶为著，左肺上叶尖后段见斑片影，鼻窦内见软组织影",
+        "孩子慢慢好转，患儿天天咳嗽",
+        "关节炎，卵巢囊肿，Down Syndrome, Ross Procedure",
+        "阿比多尔可能性大，米力农可能性大，患儿石骨症诊断明确",
+    ],
+)
+def test_clinical_words_are_nobody(text):
+    assert replaced(text) == []

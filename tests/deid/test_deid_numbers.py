@@ -165,3 +165,25 @@ def test_letters_misread_for_digits_hide_no_number():
         for number in (card(random_), f"138{random_.randrange(10**8):08d}"):
             written = number[0] + number[1:].translate(MISREAD)
             assert scrub(f"联系{written}，", Known(), -30).text.startswith("联系["), written
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("登录IP 134.51.85.164；", "134.51.85.164"),
+        ("设备MAC F4:B9:6D:B8:20:F1；", "F4:B9:6D:B8:20:F1"),
+        ("民警（警号D8146）", "D8146"),
+        ("在海底捞做电焊", "海底捞"),
+        ("母亲，中国石化加油站收银员，", "中国石化加油站"),
+        ("群接龙：中三班今日请假", "中三班"),
+        ("在市五中发病", "市五中"),
+        ("转市一院", "市一院"),
+        ("住江南水岸小区楼下", "江南水岸小区"),
+        ("联系小李庄村医", "小李庄"),
+    ],
+)
+def test_places_and_addresses_of_the_net(text, value):
+    done = scrub(text, Known(), -30)
+    start = text.index(value)
+    covered = {n for r in done.replaced for n in range(r.start, r.end)}
+    assert covered >= set(range(start, start + len(value))), done.text
