@@ -12,7 +12,7 @@ from p2med.deid.surnames import SURNAMES
 
 # 牛眼征, 索条影: the last character of terms.
 _NO_GIVEN = frozenset(
-    "征斑癌瘤炎症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽径端型胎位段内吗便质镜末喂呢吧啊著见"
+    "征斑癌瘤症肺骨壁裂臼腺叶区影管囊饮草汤膏苷酶唑啶胺酸钠钾嗪酮烷酯肽径端型胎位段内吗便质镜末喂呢吧啊著见"
 )
 NEVER_GIVEN = frozenset("氏病菌热瘤癌症液剂膏散")
 # 关节炎, 管炎 are illnesses; 陈炎 and 姚炎银 are people.
