@@ -80,7 +80,7 @@ class Loop:
         self._place = folder, identity
         progress = self._load(folder, identity)
         ranks.same_everywhere(progress.step, "how far the training is", folder)
-        if progress.step:
+        if progress.step and ranks.first():
             say(f"train {self.stage.stage}: continues after step {progress.step} of {self.plan.steps}")
         self.model.train()
         with self._monitor(progress) as monitor:
