@@ -26,8 +26,8 @@ NOT_TESTED = (
     ),
     (
         "Handwriting, Chinese characters drawn into pixels, and text along a curve: the drawn lines are "
-        "letters and digits in one font.",
-        "手写字、图像内的汉字及弯曲文字：植入图像的文字为同一字体的拼音与数字。",
+        "letters and digits in one font, set 9 pixels or larger.",
+        "手写字、图像内的汉字及弯曲文字：植入图像的文字为同一字体的拼音与数字，字号不小于 9 像素。",
     ),
     (
         "Faces: a head in a CT volume can be reconstructed. Pixels outside of text are not judged.",

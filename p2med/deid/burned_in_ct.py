@@ -10,8 +10,8 @@ from scipy import ndimage
 from p2med.deid.strokes import CELL_PX, HEIGHTS_CELLS, find_strokes, grey_of, halved, in_cells
 
 SIZES = 2
-SMALLEST_MATRIX_PX = 200
-"""No scanner makes a smaller one, and in a picture that was scaled down everything is sharp."""
+SMALLEST_HALVED_PX = 100
+"""In a smaller picture ribs are as sharp as strokes, and text that needs halving has hardly room."""
 LEAST_CONTRAST = 30
 SHARPNESS = 0.75
 """At 0.6 two slices in a hundred have a rib that looks so, at 0.75 none (bench/deid_pixels.md)."""
@@ -22,14 +22,14 @@ MOST_UNEVEN = 0.25
 
 def text_on_slice(values: np.ndarray, padding: tuple[int, int] | None = None) -> bool:
     """True when a slice [H, W] of stored values seems to hold text."""
-    if min(values.shape) < SMALLEST_MATRIX_PX:
-        return False
     grey = grey_of(values, padding)
     exact = values.astype(np.float32)
     for _ in range(SIZES):
         for one, sign in ((grey, 1), (255 - grey, -1)):
             if _has_line(one, sign * exact):
                 return True
+        if min(grey.shape) < 2 * SMALLEST_HALVED_PX:
+            break
         grey, exact = halved(grey), _halved_exact(exact)
     return False
 

@@ -27,10 +27,10 @@ def film(words: str = "", at=(40, 60), size: int = 20, grey: int = 4000, pixels:
     return np.asarray(picture).astype(np.int32)
 
 
-def slice_of(words: str = "", value: int = 1500) -> np.ndarray:
+def slice_of(words: str = "", value: int = 1500, pixels: int = 256, size: int = 14) -> np.ndarray:
     """HU of a body with vessels and noise, blurred as a scanner does."""
     random = np.random.default_rng(1)
-    y, x = np.mgrid[:256, :256] / 256 - 0.5
+    y, x = np.mgrid[:pixels, :pixels] / pixels - 0.5
     hu = np.where(x**2 + 1.5 * y**2 < 0.16, 40.0, -1000.0)
     hu[(abs(abs(x) - 0.18) < 0.12) & (abs(y) < 0.2)] = -850
     for _ in range(150):
@@ -39,7 +39,8 @@ def slice_of(words: str = "", value: int = 1500) -> np.ndarray:
     hu = ndimage.gaussian_filter(hu + random.normal(0, 60, hu.shape), 0.8)
     picture = Image.fromarray(hu.astype(np.int32), mode="I")
     if words:
-        ImageDraw.Draw(picture).text((20, 12), words, fill=value, font=ImageFont.load_default(size=14))
+        at = (pixels // 12, pixels // 20)
+        ImageDraw.Draw(picture).text(at, words, fill=value, font=ImageFont.load_default(size=size))
     return np.asarray(picture).astype(np.int32)
 
 
@@ -96,6 +97,13 @@ def test_text_on_a_slice_is_found_and_vessels_are_none(words):
     assert find_text(slice_of(words), ct=True).boxes
     assert find_text(slice_of(words) * 1 + 1024, ct=True).boxes
     assert not find_text(slice_of(), ct=True).boxes
+
+
+@pytest.mark.parametrize("pixels, size", [(64, 10), (96, 12), (128, 12), (160, 14), (192, 14)])
+def test_small_slices_are_searched_too(pixels, size):
+    for words in ("ZHANG Z", "10000048", "20220914"):
+        assert find_text(slice_of(words, 1500, pixels, size), ct=True).boxes, words
+    assert not find_text(slice_of(pixels=pixels), ct=True).boxes
 
 
 def test_a_blot_is_flat():
