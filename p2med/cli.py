@@ -109,8 +109,8 @@ def _train(recipe: Recipe, root: Path, stage: str | None = None) -> None:
     verb_run = importlib.import_module("p2med.train.run").run
     verb_run(recipe.train, recipe.model, recipe.curate.image, root, stage=stage, licences=licences)
     if os.environ.get("RANK", "0") == "0":
-        page = importlib.import_module("p2med.card.training").write_training_page(root)
-        say(f"train: curves in {page}")
+        if page := importlib.import_module("p2med.card.training").write_training_page(root):
+            say(f"train: curves in {page}")
 
 
 def _stages(recipe: Recipe) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2med.errors import P2MedError
 from p2med.sheet.write import STYLE
 from p2med.store import verb_folder, write_text
 
@@ -30,16 +29,12 @@ PANELS = {
 }
 
 
-def write_training_page(root: Path) -> Path:
-    """Draw every stage that has a log.
-
-    Raises:
-      P2MedError: no stage has one.
-    """
+def write_training_page(root: Path) -> Path | None:
+    """Draw every stage that has a log; None: the run folder came without one."""
     order = json.loads((verb_folder(root, "train") / "stages.json").read_bytes())
     found = {stage: lines for stage in order if (lines := _read(root / "log" / f"train_{stage}.jsonl"))}
     if not found:
-        raise P2MedError(f"{root / 'log'} has no log of a training")
+        return None
     body = [line for stage, lines in found.items() for line in _stage(root, stage, lines)]
     title = f"训练曲线 · Training curves · {html.escape(root.resolve().name)}"
     head = f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>{title}</title><style>{STYLE}'

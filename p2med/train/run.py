@@ -30,6 +30,8 @@ from p2med.train.loop import Loop
 from p2med.train.record import identity_of, is_finished, write_manifest
 from p2med.train.shard import shard
 
+HELD_OUT = {"val", "bench"}
+"""What `mix` keeps apart: no tokenizer reads it."""
 CODE = ("train", "model", "schema", "store.py", "files.py")
 
 
@@ -115,7 +117,7 @@ def _train_stage(
     licences: Mapping[str, Any] | None,
 ) -> None:
     mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
-    checkpoint = load_checkpoint(previous) if previous else _fresh(config, section, image, mix)
+    checkpoint = load_checkpoint(previous) if previous else _fresh(section, image, mix)
     ranks.same_everywhere(checkpoint.tokenizer_model, "the tokenizer", folder)
     model, processor = checkpoint.model, checkpoint.processor
     objective = plugins.load("p2med.train.objectives", stage.objective)
@@ -211,12 +213,16 @@ def _sweep(place: Path) -> None:
         shutil.rmtree(place.with_name(f".{place.name}.{suffix}"), ignore_errors=True)
 
 
-def _fresh(config: TrainConfig, section: ModelSection, image: ImageSpec, mix: Path) -> Checkpoint:
-    """A new model; its tokenizer has read the conversations of every stage."""
+def _fresh(section: ModelSection, image: ImageSpec, mix: Path) -> Checkpoint:
+    """A new model; its tokenizer has read what every stage of `mix` holds, whichever stages are trained.
+
+    So the mix alone decides it, and the first stage of an ablation without a later one is the same.
+    """
+    stages = {path.name.rpartition("-")[0] for path in mix.glob("*-*.parquet")} - HELD_OUT
     texts = {
         turn.text
-        for entry in config.stages
-        for c in store.read_items(mix, Conversation, stem=entry.stage)
+        for name in sorted(stages)
+        for c in store.read_items(mix, Conversation, stem=name)
         for turn in c.turns
     }
     tokenizer_model = build_tokenizer(section, texts)

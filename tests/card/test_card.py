@@ -233,5 +233,4 @@ def test_a_loss_that_is_no_number_leaves_no_trace_in_a_curve(trained):
 
 
 def test_without_a_log_there_is_no_page(trained):
-    with pytest.raises(P2MedError, match="has no log of a training"):
-        write_training_page(trained)
+    assert write_training_page(trained) is None
