@@ -181,7 +181,9 @@ class Weights:
     def bound(self, name: str, tensor: Tensor) -> Tensor | float:
         """At most this far is a number from what was rounded to it: |tensor|-shaped or one number."""
         if not isinstance(self._files, TensorFiles):
-            return 0.0
+            # `merge --dtype bfloat16` may have rounded what the other side has in float32.
+            plan = self._files.plan.get(name, ("", ()))
+            return tensor.abs() * 2**-8 if plan[0] == "BF16" else 0.0
         kind = self._files.dtypes[name]
         if kind == "BF16":
             return tensor.abs() * 2**-8

@@ -71,6 +71,11 @@ def test_an_export_is_within_the_tolerance_of_its_format(lora, exported, kind):
     assert f"{kind} for openvino" in table(found)
 
 
+def test_a_merge_rounded_to_bfloat16_is_within_its_tolerance(lora, tmp_path):
+    merging.merge(lora, tmp_path / "x", dtype="bfloat16")
+    assert compared(lora, tmp_path / "x").first is None
+
+
 # ---------------------------------------------------------------- train -> merge
 
 
