@@ -20,7 +20,7 @@ from p2med.store import read_items, verb_folder
 
 FILMS_SHOWN = 200
 DOUBTFUL = (
-    *("burned_in", "_left", "charset", "characters_lost", "not_ascii", "another_patient", "two_patients"),
+    *("burned_in", "_left", "charset", "characters_lost", "another_patient", "two_patients"),
     *("_limit", "reader_"),
 )
 """Parts of reasons: text in pixels or a value in a text, an identity in doubt, a file that broke a reader."""

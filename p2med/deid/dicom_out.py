@@ -20,7 +20,8 @@ from p2med.deid.dicom_header import coded, copy, first_text, put, value_of, valu
 from p2med.deid.dicom_pixels import BurnedIn, write_pixels
 from p2med.deid.dicom_values import Secrets, read_age_days, read_day
 from p2med.deid.pseudonym import Pseudonyms
-from p2med.errors import PhiError
+from p2med.errors import DataError, PhiError
+from p2med.imaging.charset import repair
 from p2med.imaging.decode import hounsfield_scale
 from p2med.imaging.header import (
     ENHANCED_CT,
@@ -81,7 +82,7 @@ def clean_dicom(blob: bytes, names: Pseudonyms, person: Person, burned_in: Burne
       DataError: the reasons of imaging. PhiError: `sop_class_not_accepted`, `modality_lut_not_supported`,
         `photometric_not_supported`, `known_value_left`, and the `burned_in_` reasons.
     """
-    source, header = _understood(blob, burned_in)
+    source, header, _ = _understood(blob, burned_in)
     return _clean(source, header, blob, names, person, burned_in)
 
 
@@ -91,9 +92,13 @@ def clean_stranger(
     """The same for a file that comes without a record: its person is whom its own header names.
 
     Raises:
-      As clean_dicom; PhiError: `no_patient_id`, `patient_id_not_ascii`.
+      As clean_dicom; PhiError: `no_patient_id`; when it is not known what the number says
+        `charset_undecidable`, `no_charset_fits`, `characters_lost`.
     """
-    source, header = _understood(blob, burned_in)
+    source, header, unread = _understood(blob, burned_in)
+    if "PatientID" in unread:
+        # Read in the wrong character set the number would give the child a second pseudonym.
+        raise PhiError(unread["PatientID"], "PatientID")
     person = _person_of(source, names, max_date_shift_days)
     return _clean(source, header, blob, names, person, burned_in)
 
@@ -105,8 +110,13 @@ def series_uid_of(blob: bytes, names: Pseudonyms) -> tuple[str | None, str | Non
     return (names.uid(old) if old else None), first_text(source, "Modality").upper() or None
 
 
-def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header]:
+def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header, dict[str, str]]:
+    """The file with its texts as ingest reads them, and why some could not be read, by keyword."""
     source = parse(blob)
+    try:
+        unread = {f.keyword: f.why for f in repair(source) if not f.read_as}
+    except (Exception, RecursionError) as error:  # nested sequences are parsed here, and may hold anything
+        raise DataError("dicom_unreadable", f"a text element: {type(error).__name__}") from None
     header = technical(source)
     screen = header.is_secondary_capture
     if burned_in != "keep" and screen:
@@ -121,7 +131,7 @@ def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header]:
         hounsfield_scale(header)  # a type that is not copied must not turn a map into densities
     if "ModalityLUTSequence" in source:
         raise PhiError("modality_lut_not_supported", "its grey values have no meaning without the table")
-    return source, header
+    return source, header, unread
 
 
 def _clean(
@@ -152,9 +162,6 @@ def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int) -> 
     number = canonical_id(first_text(source, "PatientID"))
     if not number:
         raise PhiError("no_patient_id", "without a PatientID no pseudonym can be given")
-    if not number.isascii():
-        # It may be another number, read in the wrong character set: the child would get a second pseudonym.
-        raise PhiError("patient_id_not_ascii", "its character set is in doubt")
     born = read_day(first_text(source, "PatientBirthDate"))
     day = next((d for k in _DATES if (d := read_day(first_text(source, k)))), None)
     sex = first_text(source, "PatientSex").upper()

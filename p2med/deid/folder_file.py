@@ -18,7 +18,7 @@ from p2med.imaging.source import read_bytes
 # A person must look: the file may be a good one, or it may hold identity where no rule can take it out.
 LOOK_AT = (
     *("burned_in_text", "burned_in_annotation", "burned_in_text_in_series", "known_value_left"),
-    *("no_patient_id", "patient_id_not_ascii", "instance_uid_conflict"),
+    *("no_patient_id", "charset_undecidable", "no_charset_fits", "characters_lost", "instance_uid_conflict"),
 )
 Verdict = Literal["accepted", "rejected", "quarantined"]
 VERDICTS: tuple[Verdict, ...] = ("accepted", "rejected", "quarantined")

@@ -12,6 +12,7 @@ Every reading of a value costs bits (plausible.py): few for what is common in a 
 what no one writes. The cheapest reading wins if it wins clearly; otherwise the value is not read at all.
 """
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from p2med.imaging.identity import CHINESE
 from p2med.imaging.plausible import bits, hanzi
 from p2med.imaging.readings import LATIN, Reading, readings_of
 
@@ -30,6 +32,7 @@ TEXT_VRS = {"PN", "SH", "LO", "ST", "LT", "UC", "UT", "CS", "AS", "AE"}
 """CS, AS and AE are ASCII by the standard; Chinese consoles write 胸部 and 男 there all the same."""
 CLEAR_BITS = 3.0
 POOLED_BITS = 6.0
+_WORD = re.compile(r"[^\W\d_]+")
 _LOST = ("\ufffd", "锟斤拷", "烫烫烫")
 
 
@@ -57,10 +60,15 @@ def repair(dataset: Dataset) -> list[Finding]:
     """
     found: list[Finding] = []
     values = [(text, readings_of(text.content, text.declared)) for text in _texts(dataset, ())]
-    clear = Counter(r[0].codec for _, r in values if _margin(r) >= CLEAR_BITS)
+    clear = Counter(r[0].codec for t, r in values if _margin(r) >= CLEAR_BITS and not _two_names(t, r))
     usual = clear.most_common(1)[0][0] if clear else ""
     for text, readings in values:
-        best, why = _judge(readings, usual)
+        believed = readings
+        if _two_names(text, readings):
+            believed = tuple(r for r in readings if r.codec == usual and r.codec not in LATIN)
+        best, why = _judge(believed, usual)
+        if readings and not believed:
+            why = "charset_undecidable"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             said = best.text.rstrip(" \0") if best else ""
@@ -157,6 +165,26 @@ def _is_noise(reading: Reading) -> bool:
         return len(odd) > 2 and bits(reading.text) - ascii_bits >= 12.0 * len(odd)
     rare = [c for c in odd if c.isalpha() and hanzi(c) > 13.0]
     return reading.why != "declared" and len(odd) > 1 and len(rare) == len(odd)
+
+
+def _two_names(text: _Text, readings: tuple[Reading, ...]) -> bool:
+    """Who it is must not be guessed: 薛^小小 in GBK and the Cyrillic Ѧ^СС in UTF-8 are the same bytes."""
+    if not readings or (text.vr != "PN" and text.tag != 0x00100020):
+        return False
+    first = readings[0]
+    if any(mark in first.text for mark in _LOST):
+        return False
+    other_script = first.codec == "utf-8" and not CHINESE.search(first.text)
+    nearly_twice = first.codec == "twice" and _margin(readings) <= POOLED_BITS
+    return (other_script or nearly_twice) and any(
+        r.codec == "gb18030" and _is_chinese_name(r.text) for r in readings
+    )
+
+
+def _is_chinese_name(text: str) -> bool:
+    """Words of ASCII letters, and words of hanzi of GB 2312 alone (M眉ller is none)."""
+    words = [w for w in _WORD.findall(text) if not w.isascii()]
+    return bool(words) and all(CHINESE.match(c) and hanzi(c) <= 13.0 for w in words for c in w)
 
 
 def _margin(readings: tuple[Reading, ...]) -> float:

@@ -14,9 +14,11 @@ from pydicom.dataset import Dataset
 from p2med.deid import dicom_allowed
 from p2med.deid.dicom_out import Person, age_string, clean_dicom, clean_stranger
 from p2med.deid.dicom_values import Secrets, directions, public_tags, read_age_days
+from p2med.deid.folder_file import LOOK_AT
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.errors import DataError, PhiError
 from p2med.imaging.dicom import read_series
+from p2med.ingest.header import read_instance
 
 NAMES, OTHER = Pseudonyms(b"k" * 32), Pseudonyms(b"x" * 32)
 needs_table = pytest.mark.skipif(not planted.table_is_there(), reason="the shared table E.1-1 is not here")
@@ -81,7 +83,6 @@ def test_a_number_of_the_patient_in_a_technical_element_is_refused():
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, "sop_class_not_accepted"),
         ({"BurnedInAnnotation": "YES"}, "burned_in_annotation"),
         ({"PatientID": ""}, "no_patient_id"),
-        ({"PatientID": "张三", "SpecificCharacterSet": "ISO_IR 192"}, "patient_id_not_ascii"),
         ({"ModalityLUTSequence": [Dataset()]}, "modality_lut_not_supported"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "photometric_not_supported"),
         ({"Modality": "US"}, "modality_not_supported"),
@@ -91,6 +92,37 @@ def test_what_cannot_be_cleaned_is_refused_by_name(values, reason):
     with pytest.raises(DataError) as error:
         clean(film(**values))
     assert error.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "declared, codec",
+    [("GB18030", "gb18030"), ("ISO_IR 192", "utf-8"), ("ISO_IR 100", "gb18030"), ("ISO_IR 100", "utf-8"),
+     ("GB18030", "utf-8"), ("ISO_IR 192", "gb18030"), (r"\GB18030", "gb18030")],
+)  # fmt: skip
+def test_a_chinese_patient_number_is_one_pseudonym_under_every_label(declared, codec):
+    blob = film_of("门诊0012", declared, codec)
+    assert read_instance(blob, "x").patient_id == "门诊0012"  # as ingest reads it
+    out = clean_stranger(blob, NAMES, 365)
+    assert out.patient_key == NAMES.name("patient", "/门诊0012")
+    assert "门诊".encode(codec) not in out.content and b"0012" not in out.content
+
+
+@pytest.mark.parametrize(
+    "number, reason", [("薛小小", "charset_undecidable"), ("锟斤拷锟斤拷", "characters_lost")]
+)
+def test_a_patient_number_that_may_be_another_is_refused(number, reason):
+    for read in (lambda b: clean_stranger(b, NAMES, 365), lambda b: read_instance(b, "x")):
+        with pytest.raises(DataError) as error:
+            read(film_of(number, "ISO_IR 192", "gb18030"))
+        assert error.value.reason == reason and reason in LOOK_AT
+
+
+def film_of(number: str, declared: str, codec: str) -> bytes:
+    """A film whose PatientID holds these very bytes."""
+    content = number.encode(codec)
+    content += b" " * (len(content) % 2)
+    mark = "Q" * len(content)
+    return film(PatientID=mark, SpecificCharacterSet=declared).replace(mark.encode(), content)
 
 
 # ---------------------------------------------------------------- what stays

@@ -125,6 +125,21 @@ def test_the_second_byte_of_a_hanzi_is_no_delimiter():
         assert said(header("GB18030", {PATIENT_NAME: name.encode("gbk")}), PATIENT_NAME)[0] == (name,)
 
 
+@pytest.mark.parametrize("name", ["薛^小小", "陆^路鲁", "谈^叶袁", "Tan^Ye=谈^叶袁", "郑^梅"])
+@pytest.mark.parametrize("declared", ["ISO_IR 192", None])
+def test_a_name_that_is_two_names_is_not_guessed(name, declared):
+    """The bytes of GBK are UTF-8, too: a child must not get a second name."""
+    for nested in (False, True):
+        alone = header(declared, {PATIENT_NAME: name.encode("gbk"), PATIENT_ID: b"P1"}, nested)
+        if said(alone, PATIENT_NAME)[0] != (name,):
+            with pytest.raises(DataError, match="charset_undecidable"):
+                read_instance(alone, "x")
+    shown = {PATIENT_NAME: name.encode("gbk"), HOSPITAL: "阳光儿童医院".encode("gbk")}
+    assert said(header(declared, shown, True), PATIENT_NAME)[0] == (name,)
+    meant = {PATIENT_NAME: name.encode("gbk"), HOSPITAL: "阳光儿童医院".encode()}
+    assert said(header("ISO_IR 192", meant), PATIENT_NAME)[0] == (name.encode("gbk").decode(),)
+
+
 def test_spellings_of_a_number_and_of_a_name_are_one():
     assert {canonical_id(t) for t in (" p10 01", "Ｐ１００１", "P1001\0", "　P1001")} == {"P1001"}
     names = ("阿依古丽·买买提", "A^B=阿依古丽•买买提", "阿依古丽^买买提", "阿依古丽 . 买买提")
