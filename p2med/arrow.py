@@ -1,7 +1,7 @@
 """Nouns as Arrow tables: one schema per pydantic class, derived from its fields."""
 
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -48,3 +48,15 @@ def from_table(table: pa.Table, model: type[M]) -> Iterable[M]:
     """Read nouns back, validated."""
     for row in table.to_pylist(maps_as_pydicts="strict"):
         yield model.model_validate(row)
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """Every string of a row, at any depth; not the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from strings_in(v)
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            yield from strings_in(v)

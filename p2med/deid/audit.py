@@ -6,10 +6,10 @@ Counts alone leave this file; a value that was found is never quoted.
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
+from p2med.arrow import strings_in
 from p2med.deid.text import fold
 from p2med.errors import PhiError
 from p2med.schema.identified import IdentifiedPatient
@@ -65,20 +65,9 @@ def _texts(folder: Path) -> Iterator[tuple[bool, str]]:
         yield counts, path.name
         if path.suffix == ".parquet":
             for row in pq.read_table(path).to_pylist(maps_as_pydicts="lossy"):
-                yield from ((counts, text) for text in _strings(row))
+                yield from ((counts, text) for text in strings_in(row))
         elif path.suffix == ".npy":
             with open(path, "rb") as file:
                 yield counts, file.read(128).decode("latin-1")
         elif path.is_file():
             yield counts, path.read_text(encoding="utf-8", errors="replace")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for v in value.values():
-            yield from _strings(v)
-    elif isinstance(value, (list, tuple)):
-        for v in value:
-            yield from _strings(v)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from p2med import plugins
-from p2med.arrow import to_table
+from p2med.arrow import strings_in, to_table
 from p2med.errors import DataError, RecipeError
 from p2med.imaging.source import split_pointer
 from p2med.ingest.charset_log import CharsetRow, Reread, rows_of, summary
@@ -157,7 +157,7 @@ def _fingerprint(config: IngestConfig, root: Path, sources: list[tuple[ModuleTyp
     Times are left out, for the same hospital copied twice must give the same bytes.
     """
     digest = hashlib.sha256()
-    for text in _strings([s.model_dump() for s in config.sources]):
+    for text in strings_in([s.model_dump() for s in config.sources]):
         path = resolve(split_pointer(text)[0], root)
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
@@ -172,14 +172,3 @@ def _fingerprint(config: IngestConfig, root: Path, sources: list[tuple[ModuleTyp
         if hasattr(module, "fingerprint"):
             digest.update(module.fingerprint(options, root).encode())
     return digest.hexdigest()[:16]
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for v in value.values():
-            yield from _strings(v)
-    elif isinstance(value, (list, tuple)):
-        for v in value:
-            yield from _strings(v)
