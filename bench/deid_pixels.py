@@ -23,6 +23,11 @@ from p2med.files import data_folder
 
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗", "子涵梓轩诺浩然欣怡宇泽雨桐思远诗琪俊杰晨曦"
 PINYIN = ("ZHANG ZIHAN", "WANG YUXUAN", "LI HAORAN", "LIU XINYI", "CHEN SHIQI", "YANG SI")
+CT = (
+    "chest_ct_covid_ct_md/slices.zip",
+    "chest_ct_covid19_ny_sbu_pairs/slices.zip",
+    "chest_ct_lung_pet_ct_dx/series_and_boxes.zip",
+)
 Picture = tuple[str, np.ndarray]
 
 
@@ -143,10 +148,20 @@ def lungs_altered(picture: np.ndarray, boxes: tuple) -> float:
 
 
 def on_slices(count: int, r: random.Random, fonts: list[str]) -> None:
-    slices = []
-    for path in ("chest_ct_covid_ct_md/slices.zip", "chest_ct_covid19_ny_sbu_pairs/slices.zip"):
-        slices += list(_ct(path))
-    slices += list(_ct("chest_ct_lung_pet_ct_dx/series_and_boxes.zip"))
+    """Real slices as they are, and with the mean of every 3 x 3 and 4 x 4 pixels."""
+    slices = [s for path in CT for s in _ct(path)]
+    for times in (1, 3, 4):
+        print(f"CT slices, their size divided by {times}:")
+        _on_slices([_smaller(s, times) for s in slices], count, r, fonts)
+
+
+def _smaller(values: np.ndarray, times: int) -> np.ndarray:
+    h, w = (n // times for n in values.shape)
+    blocks = values[: h * times, : w * times].reshape(h, times, w, times)
+    return np.rint(blocks.mean((1, 3))).astype(values.dtype)
+
+
+def _on_slices(slices: list[np.ndarray], count: int, r: random.Random, fonts: list[str]) -> None:
     false = sum(bool(find_text(s, ct=True).boxes) for s in slices)
     print(f"{len(slices)} slices as they are: {false} flagged")
     found, seconds = 0, []
