@@ -103,6 +103,11 @@ def test_a_missing_section_is_named(name):
 def test_a_heading_that_is_missing_is_absent_and_a_repeat_keeps_the_first():
     order = (Section.FINDINGS, Section.IMPRESSION)
     assert read_sections("没有标题的回答", order) == {}
+    # What de-identification puts for a name is no heading: nothing after it is lost.
+    assert read_sections("[放射学表现]由[姓名]阅片，两肺清晰。[放射学诊断]正常", order) == {
+        order[0]: "由[姓名]阅片，两肺清晰。",
+        order[1]: "正常",
+    }
     assert read_sections("【放射学表现】甲[放射学诊断]乙[放射学诊断]丙", order) == {
         Section.FINDINGS: "甲",
         Section.IMPRESSION: "乙",

@@ -27,6 +27,7 @@ from p2med.model.generate import Generator
 from p2med.progress import track
 from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation
+from p2med.schema.terms import split_sections
 
 Change = Callable[[np.ndarray, random.Random], np.ndarray]
 MUST_HELP = ("blank", "noise", "swapped")
@@ -150,7 +151,8 @@ def _scores(
 
 def _said(answer: str) -> frozenset[str]:
     """Diseases and the side of the last section; its words when it names none."""
-    conclusion = answer.rpartition("]")[2].strip(" 。.\n")
+    bodies = [body for _, body in split_sections(answer)]
+    conclusion = (bodies[-1] if bodies else answer).strip(" 。.\n")
     sides = [side for side in "左右" if side in conclusion]
     labels = frozenset(extract(conclusion)) or frozenset({conclusion})
     return labels | frozenset(sides if len(sides) == 1 else ())

@@ -4,6 +4,8 @@ Section names follow P2Med Sec. V-A.5 (arXiv:2409.02608); their Chinese headings
 Chinese records (放射学表现 is the one that the paper's Fig. S1 shows).
 """
 
+import re
+from collections.abc import Iterator
 from enum import unique
 
 from p2med.schema.base import Term
@@ -85,3 +87,21 @@ SECTION_BY_HEADING: dict[str, Section] = {
     name: s for s in Section for name in (s.value, s.zh, s.en, s.en.lower())
 }
 """Every spelling of a section's name: value, Chinese heading, English heading."""
+
+_BRACKETS = re.compile(r"[\[【]([^\[\]【】\n]+)[\]】]")
+
+
+def split_sections(text: str) -> Iterator[tuple[Section, str]]:
+    """`[主诉]咳嗽，[姓名]诉… [诊断]支气管炎` -> (主诉, 咳嗽，[姓名]诉…), (诊断, 支气管炎).
+
+    Takes 【】 and either language. Brackets that hold no section's name, such as what de-identification
+    puts for a name, are text like any other.
+    """
+    headings = [(m, section) for m in _BRACKETS.finditer(text) if (section := _section(m[1].strip()))]
+    ends = [heading.start() for heading, _ in headings[1:]] + [len(text)] * bool(headings)
+    for (heading, section), end in zip(headings, ends, strict=True):
+        yield section, text[heading.end() : end].strip()
+
+
+def _section(heading: str) -> Section | None:
+    return SECTION_BY_HEADING.get(heading) or SECTION_BY_HEADING.get(heading.lower())

@@ -1,6 +1,5 @@
 """What a task is: how to ask about a case, and which parts of the answer are rated."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 from p2med.schema.base import Frozen
 from p2med.schema.case import Case, Record, Volume
 from p2med.schema.conversation import Conversation, Part, Turn, text
-from p2med.schema.terms import SECTION_BY_HEADING, Metric, RecordKind, Section
+from p2med.schema.terms import Metric, RecordKind, Section, split_sections
 
 Language = Literal["zh", "en"]
 
@@ -85,13 +84,11 @@ def write_format(order: Sequence[Section], language: Language = "zh") -> str:
 
 
 def read_sections(answer: str, order: Sequence[Section]) -> dict[Section, str]:
-    """The inverse of write_sections; takes 【】 and either language, and keeps the first of a repeat."""
+    """The inverse of write_sections; keeps the first of a repeat."""
     wanted, found = set(order), {}
-    pieces = re.split(r"[\[【]([^\[\]【】\n]+)[\]】]", answer)
-    for heading, body in zip(pieces[1::2], pieces[2::2], strict=True):
-        section = SECTION_BY_HEADING.get(heading.strip()) or SECTION_BY_HEADING.get(heading.strip().lower())
-        if section in wanted and section not in found:
-            found[section] = body.strip()
+    for section, body in split_sections(answer):
+        if section in wanted:
+            found.setdefault(section, body)
     return found
 
 

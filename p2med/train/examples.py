@@ -1,6 +1,5 @@
 """Conversations as the loop needs them: token ids, what is learned, which images, which group."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 from p2med.model.processor import IGNORED, P2MedProcessor
 from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation
-from p2med.schema.terms import DIAGNOSES, SECTION_BY_HEADING
+from p2med.schema.terms import DIAGNOSES, split_sections
 from p2med.store import Rejected
 
 
@@ -88,9 +87,9 @@ def prepare_examples(
 
 def _conclusion(answer: str) -> str:
     """`[主诉]…[诊断]支气管炎。[建议]…` -> `支气管炎。`; the last section where none is a diagnosis."""
-    sections = re.findall(r"\[([^\[\]\n]+)\]([^\[]*)", answer)
-    said = [body for heading, body in sections if SECTION_BY_HEADING.get(heading.strip()) in DIAGNOSES]
-    return (said[0] if said else answer.rpartition("]")[2]).strip()
+    sections = list(split_sections(answer))
+    said = [body for section, body in sections if section in DIAGNOSES]
+    return (said or [body for _, body in sections[-1:]] or [answer.strip()])[0]
 
 
 def learned_tokens(examples: Sequence[Example]) -> int:

@@ -174,6 +174,7 @@ def test_names_by_what_stands_around_them(text, names):
         "孩子慢慢好转，患儿天天咳嗽",
         "关节炎，卵巢囊肿，Down Syndrome, Ross Procedure",
         "阿比多尔可能性大，米力农可能性大，患儿石骨症诊断明确",
+        "逐层阅读薄厚适中的轴位图像。居家护理，勤喂水",
     ],
 )
 def test_clinical_words_are_nobody(text):

@@ -73,6 +73,7 @@ def test_a_diagnosis_given_once_asks_for_nothing(made):
         ("[主诉]咳嗽3天。\n[诊断]支气管炎。\n[建议]多饮水。", "支气管炎。"),
         ("[Findings]Clear lungs.\n[Impression]Normal.", "Normal."),
         ("[治疗建议]雾化。", "雾化。"),
+        ("[诊断]支气管炎，[姓名]已告知。\n[建议]多饮水。", "支气管炎，[姓名]已告知。"),
         ("正常", "正常"),
     ],
 )
