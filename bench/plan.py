@@ -1,14 +1,13 @@
 """How well `p2med plan` foretells the memory of real trainings: 40 configurations, each in its own process.
 
-    python bench/plan.py --measure [--workers 2]   trains what is not measured yet
-    python bench/plan.py --fit [--half fit]        constants into p2med/plan/constants.yaml
-    python bench/plan.py --table                   every configuration: predicted, measured, error
-    python bench/plan.py --set 1 --count 20 --measure --table      others, that nobody has seen
+    python bench/plan.py --measure [--half fit|test] [--workers 2]   trains what is not measured yet
+    python bench/plan.py --fit      constants from the first half into p2med/plan/constants.yaml
+    python bench/plan.py --table    every configuration: predicted, measured, error
 
 A configuration is a recipe and a finished mix; what is measured is the greatest resident memory that the
-kernel counted for `p2med train` (ru_maxrss of the process), with MALLOC_MMAP_THRESHOLD_ as devices.py has it.
-A hash of what a configuration is puts it into one of two halves, `fit` and `test`; another `--set` is all new.
-Figures: bench/plan.md.
+kernel counted for `p2med train` (ru_maxrss of the process). Which half a configuration belongs to is decided
+by a hash of what it is. Constants are fitted on one half alone. `--set 1` draws other configurations, for a
+second look after the planner was changed. Figures: bench/plan.md.
 """
 
 import argparse
@@ -32,15 +31,7 @@ from plan_cases import VOCABULARIES, prepare, tokenizer_file, words_of
 from scipy.optimize import linprog
 
 from p2med import store
-from p2med.plan.devices import (
-    CONSTANTS,
-    KERNELS_KEPT,
-    MMAP_THRESHOLD_BYTES,
-    Usage,
-    constants,
-    devices,
-    memory_on,
-)
+from p2med.plan.devices import CONSTANTS, KERNELS_KEPT, Usage, constants, devices, memory_on
 from p2med.plan.run import Sections, StagePlan, plan_training
 from p2med.recipe import read_recipe
 
@@ -79,7 +70,6 @@ def measure(place: Path) -> dict[str, Any]:
     ]
     with open(place / "log.txt", "w") as log:
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(REPOSITORY)}
-        environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(MMAP_THRESHOLD_BYTES))
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -98,10 +88,10 @@ def measure(place: Path) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- foretelling, fitting, looking
 
-TERMS = ("base", "half", "kernel")
+TERMS = ("base", "vocabulary", "kernel", "attention_kernel", "slack")
 WORK = ("start", "float32", "bfloat16", "bytes", "operation")
-UNDER, OVER = 0.05, 0.15
-"""Errors that are borne: a training that needs more than foretold stops, one that needs less wastes some."""
+UNDER_COSTS = 4.0
+"""A prediction that is too low stops a training; one that is too high leaves some memory unused."""
 
 
 def foretell(place: Path) -> list[StagePlan]:
@@ -131,38 +121,44 @@ def _causes(plan: StagePlan) -> dict[str, Any]:
 
 def memory_terms(usage: Usage) -> tuple[float, list[float]]:
     """What needs no constant, and what each of TERMS is multiplied with."""
-    known = max(sum(usage.held.values()) + sum(usage.peak.values()), usage.built)
-    return known, [1.0, float(usage.half), min(usage.kernels, KERNELS_KEPT)]
+    made = sum(usage.peak.values())
+    known = max(sum(usage.held.values()) + made, usage.built)
+    kernels = min(usage.kernels, KERNELS_KEPT)
+    return known, [1.0, usage.vocabulary, kernels, usage.attention_kernels * usage.threads, made]
 
 
 def fit(places: list[Path]) -> dict[str, dict[str, float]]:
-    """Constants from measured configurations: the greatest error, as a share of what is borne, is least."""
+    """Constants from measured configurations: least absolute relative error, under counting more."""
     found = constants()
     peaks = np.array([measure(p)["peak_gib"] * GIB for p in places])
-    rows, known = [], []
-    for place in places:
-        usages = [Usage(**s["usage"]) for s in causes(place)["stages"]]
-        base, row = max((memory_terms(u) for u in usages), key=lambda found: found[0])
-        rows.append(row)
-        known.append(base)
-    found["memory"] = dict(zip(TERMS, _least(np.array(rows), peaks - known, peaks, UNDER, OVER), strict=True))
+    for _ in range(5):  # which stage is the greatest depends on the constants
+        rows, known = [], []
+        for place in places:
+            usages = [Usage(**s["usage"]) for s in causes(place)["stages"]]
+            worst = max(usages, key=lambda u: sum(memory_on(devices()["cpu"], u, found).values()))
+            base, row = memory_terms(worst)
+            rows.append(row)
+            known.append(base)
+        found["memory"] = dict(zip(TERMS, _least(np.array(rows), peaks - known, peaks), strict=True))
     rows = [
         [1.0, *(sum(s["work"].get(k, 0.0) for s in causes(p)["stages"]) for k in WORK[1:])] for p in places
     ]
     seconds = np.array([measure(p)["cpu_seconds"] for p in places])
-    found["time"] = dict(zip(WORK, _least(np.array(rows), seconds, seconds, OVER, OVER), strict=True))
+    found["time"] = dict(zip(WORK, _least(np.array(rows), seconds, seconds, 1.0), strict=True))
     return found
 
 
-def _least(rows: np.ndarray, wanted: np.ndarray, whole: np.ndarray, under: float, over: float) -> list[float]:
-    """Non-negative factors of the columns: least t with -under t <= error / whole <= over t everywhere."""
-    scale = np.maximum(np.abs(rows).max(0), 1e-30) / np.median(whole)
+def _least(
+    rows: np.ndarray, wanted: np.ndarray, whole: np.ndarray, under: float = UNDER_COSTS
+) -> list[float]:
+    """Non-negative factors of the columns with the least weighed absolute error relative to `whole`."""
+    scale = np.maximum(np.abs(rows).max(0), 1e-30)
     a, b = rows / scale / whole[:, None], wanted / whole
-    one = np.ones((len(a), 1))
-    bounds = np.vstack([np.hstack([a, -over * one]), np.hstack([-a, -under * one])])
-    cost = np.append(np.full(a.shape[1], 1e-6), 1.0)
-    solved = linprog(cost, A_ub=bounds, b_ub=np.concatenate([b, -b]), bounds=(0, None))
-    return [float(f"{x:.4g}") for x in solved.x[:-1] / scale]
+    count, terms = a.shape
+    eye = np.eye(count)
+    cost = np.concatenate([np.zeros(terms), np.ones(count), np.full(count, under)])
+    solved = linprog(cost, A_eq=np.hstack([a, -eye, eye]), b_eq=b, bounds=(0, None))
+    return [float(f"{x:.4g}") for x in solved.x[:terms] / scale]
 
 
 def table(places: list[Path], half: dict[str, str]) -> str:
@@ -172,7 +168,7 @@ def table(places: list[Path], half: dict[str, str]) -> str:
         "| | half | model | predicted, GiB | measured, GiB | error | CPU s | predicted | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    errors: dict[str, list[tuple[float, float]]] = {"fit": [], "test": [], "new": []}
+    errors: dict[str, list[tuple[float, float]]] = {"fit": [], "test": []}
     for place in places:
         stages, real = causes(place)["stages"], measure(place)
         usages = [Usage(**s["usage"]) for s in stages]
@@ -219,14 +215,14 @@ def main() -> None:
         tokenizer_file(name, options.folder)
     torch.set_num_threads(1)
     places = [prepare(n, options.which, options.folder) for n in range(options.count)]
-    half = half_of(places) if not options.which else {p.name: "new" for p in places}
+    half = half_of(places)
     wanted = [p for p in places if options.half in (None, half[p.name])]
     if options.measure:
         with ThreadPoolExecutor(options.workers) as workers:
             for place, found in zip(wanted, workers.map(measure, wanted), strict=True):
                 print(place.name, half[place.name], round(found["peak_gib"], 3), flush=True)
     if options.fit:
-        found = fit(wanted)
+        found = fit([p for p in places if half[p.name] == "fit"])
         CONSTANTS.write_text(yaml.safe_dump(found, default_flow_style=None), encoding="utf-8")
         print(CONSTANTS.read_text(encoding="utf-8"))
     if options.table:

@@ -18,9 +18,6 @@ GIB = 2**30
 CONSTANTS = Path(__file__).parent / "constants.yaml"
 KERNELS_KEPT = 1024
 """oneDNN's cache of compiled kernels (ONEDNN_PRIMITIVE_CACHE_CAPACITY)."""
-MMAP_THRESHOLD_BYTES = 2**20
-"""The CPU's figures hold with glibc's MALLOC_MMAP_THRESHOLD_ set to this: every larger tensor goes back to
-the system at once. With glibc's own moving threshold freed places stay, up to as much again."""
 CARD_BASE = 1.0 * GIB
 """CUDA's context and cuBLAS' room; our guess."""
 CARD_SLACK = 0.08
@@ -75,29 +72,33 @@ class Usage:
     """What memory depends on.
 
     held: weights, optimizer and kept features; peak: what a pass makes, at its worst moment; built: the
-    weights while the model is built; half: computes in bfloat16; kernels: how many a CPU compiles.
+    weights while the model is built; kernels, attention_kernels: how many different ones a CPU compiles.
     """
 
     held: dict[str, float]
     peak: dict[str, float]
     built: float
-    half: bool
+    vocabulary: int
     kernels: float
+    attention_kernels: float
+    threads: int
 
 
 def memory_on(device: Device, usage: Usage, fitted: dict[str, dict[str, float]]) -> dict[str, float]:
     """Bytes by what they are; their sum is the peak."""
-    found: Counter[str] = Counter(usage.held)
-    found.update(usage.peak)
+    made = sum(usage.peak.values())
+    found: Counter[str] = Counter({**usage.held, **usage.peak})
     while_built = usage.built - sum(found.values())
     if while_built > 0:
         found["building"] = while_built
     if device.flops_per_s:
-        made = sum(usage.peak.values())
         return dict(found + Counter({"base": CARD_BASE, "allocator": CARD_SLACK * made}))
     c = fitted["memory"]
-    found["base"] = c["base"]
-    found["kernels"] = c["kernel"] * min(usage.kernels, KERNELS_KEPT) + c["half"] * usage.half
+    kernels = c["kernel"] * min(usage.kernels, KERNELS_KEPT)
+    kernels += c["attention_kernel"] * usage.attention_kernels * usage.threads
+    found["base"] = c["base"] + c["vocabulary"] * usage.vocabulary
+    found["allocator"] = c["slack"] * made
+    found["kernels"] = kernels
     return dict(found)
 
 

@@ -12,7 +12,7 @@ from p2med.model.shape import plugin
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.plan.meter import without_memory
 from p2med.train.config import StageConfig, TrainConfig
-from p2med.train.freeze import learn_only, part_of, recompute, training_types
+from p2med.train.freeze import learn_only, part_of
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,11 @@ def lay_out(
                 model.add_report_words(*words[entry.stage], seed=0)
         learn_only(model, entry.learn, heads=entry.stage in words)
         built = max(built, sum(_bytes(p) for p in model.parameters()))
-        training_types(model, getattr(torch, train.frozen_dtype) if train.frozen_dtype else None)
-    if train.gradient_checkpointing:
-        recompute(model.language_model)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+            elif train.frozen_dtype:
+                parameter.data = parameter.data.to(getattr(torch, train.frozen_dtype))
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     without_memory(model, fake)
     model.train()
