@@ -195,6 +195,7 @@ def answer(
     question: Annotated[str | None, typer.Option(help="the question, for question_answering")] = None,
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    readings: Annotated[int, typer.Option(min=1, help="of each text; above 1 their consensus")] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -211,6 +212,7 @@ def answer(
         batch_size=batch_size,
         device=device,
         question=question,
+        readings=readings,
     )
 
 

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "imaging": {"schema", "errors", "guard", "guard_child"},
     "clinical": {"schema", "errors"},
     "tasks": {"schema"},
+    "consensus": {"schema", "tasks"},
     "model": {"schema", "errors", "plugins", "imaging"},
     "synth": GROUND | {"imaging"},
     "ingest": GROUND | {"imaging"},
@@ -39,9 +40,9 @@ MAY_IMPORT = {
     "card": GROUND | {"sheet"},
     "train": GROUND | {"model", "imaging"},
     "plan": GROUND | {"model", "train", "mix", "imaging"},
-    "bench": GROUND | {"tasks", "model", "clinical", "imaging"},
+    "bench": GROUND | {"tasks", "consensus", "model", "clinical", "imaging"},
     "export": GROUND | {"model", "imaging"},
-    "serve": GROUND | {"tasks", "model", "imaging"},
+    "serve": GROUND | {"tasks", "consensus", "model", "imaging"},
     "ablate": GROUND | {"recipe", "tasks", "model", "train", "bench", "sheet"},
 }
 

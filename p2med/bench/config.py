@@ -15,6 +15,8 @@ class BenchConfig(Frozen):
     """Empty: every task that the held-out conversations have."""
     limit_per_task: int | None = Field(None, ge=1)
     max_new_tokens: int = Field(256, ge=1)
+    readings: int = Field(1, ge=1, description="of each text, from which one answer is made")
+    """Above 1: consensus.py; a text is read again with other halves of its lines left out."""
     single_round: bool = False
     """Ask each round without the rounds before it; a model that was taught in single rounds needs that."""
     swap_images: bool = True

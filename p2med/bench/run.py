@@ -17,6 +17,7 @@ from p2med.bench.rate import rate
 from p2med.bench.report import write_report
 from p2med.bench.rounds import Round, rounds, swapped
 from p2med.bench.table import choice_results, disease_results, finding_results, means, section_means
+from p2med.consensus import ask
 from p2med.errors import DataError
 from p2med.model.checkpoint import resolve_checkpoint
 from p2med.model.generate import Generator
@@ -50,7 +51,7 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
         checkpoint=checkpoint.name,
         checkpoint_digest=store.sha256_of(checkpoint / "digests.json"),
     )
-    code = store.code_digest("bench", "tasks", "clinical", "model", "imaging")
+    code = store.code_digest("bench", "tasks", "consensus.py", "clinical", "model", "imaging")
     writer = store.FolderWriter(store.verb_folder(root, "bench"), "bench", section, ["mix"], code)
     if writer.finished and writer.manifest:
         return writer.manifest
@@ -127,6 +128,9 @@ def _answer_all(
     def load(volume: Volume) -> np.ndarray:
         return store.read_volume(volume.path, root)
 
+    def generate(conversations: Sequence[Conversation]) -> list[str]:
+        return generator.answer(conversations, load, max_new_tokens=config.max_new_tokens)
+
     for n in track(todo, "bench"):
         batch = batches[n]
         conversations = [r.asked for r in batch]
@@ -135,7 +139,8 @@ def _answer_all(
             texts = [max(p, key=lambda o, p=p: p[o]) for p in chances]
         else:
             chances = [None] * len(batch)
-            texts = generator.answer(conversations, load, max_new_tokens=config.max_new_tokens)
+            task = tasks[batch[0].asked.task]
+            texts = ask(task, conversations, config.readings, generate)
         rows = [
             _read_answer(tasks[r.asked.task], r, t, p) for r, t, p in zip(batch, texts, chances, strict=True)
         ]

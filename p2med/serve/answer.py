@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p2med.consensus import ask
 from p2med.errors import DataError, ModelError, P2MedError
 from p2med.imaging.dicom import read_series
 from p2med.imaging.header import parse
@@ -61,6 +62,7 @@ def answer(
     batch_size: int = 16,
     device: str = "auto",
     question: str | None = None,
+    readings: int = 1,
 ) -> dict[str, int]:
     """Answer every input of `source` into `out`; what cannot be read goes to `<out>.rejected.jsonl`.
 
@@ -110,7 +112,7 @@ def answer(
                         }
                     )
                 )
-        lines += _answer_batch(generator, asked_task, ready, memory, max_new_tokens)
+        lines += _answer_batch(generator, asked_task, ready, memory, max_new_tokens, readings)
     write_text(out, "".join(lines))
     aside = out.with_name(out.name + ".rejected.jsonl")
     if rejected:
@@ -134,6 +136,7 @@ def _answer_batch(
     ready: Sequence[tuple[Asked, Conversation]],
     memory: Memory,
     max_new_tokens: int,
+    readings: int,
 ) -> Iterator[str]:
     if not ready:
         return
@@ -143,7 +146,11 @@ def _answer_batch(
             best = max(chances, key=lambda o: chances[o])
             yield _line({**answer_object(one.name, task, best, chances), "file": one.file})
         return
-    texts = generator.answer(conversations, memory.load, max_new_tokens=max_new_tokens)
+
+    def generate(conversations: Sequence[Conversation]) -> list[str]:
+        return generator.answer(conversations, memory.load, max_new_tokens=max_new_tokens)
+
+    texts = ask(task, conversations, readings, generate)
     for (one, _), text in zip(ready, texts, strict=True):
         yield _line({**answer_object(one.name, task, text), "file": one.file})
 

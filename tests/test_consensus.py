@@ -1,0 +1,66 @@
+"""Several readings of one text, and the answer that they agree on."""
+
+from p2med.consensus import agreed, ask, nearest, readings
+from p2med.schema.case import Volume
+from p2med.schema.conversation import Conversation, Turn, image, text
+from p2med.tasks.consultation_record import TASK
+from p2med.tasks.question_answering import TASK as PLAIN
+
+LINES = ["当前患儿问诊对话如下：", *(f"患者：第{n}句" for n in range(40)), "按以下格式："]
+
+
+def conversation(name: str = "a", *images) -> Conversation:
+    turn = Turn(role="user", content=(*images, text("\n".join(LINES))))
+    return Conversation(
+        conversation_id=name, task=TASK.name, case_id="c", patient_key="p", turns=(turn,), language="zh"
+    )
+
+
+def test_the_first_reading_is_the_whole_text_and_the_others_keep_its_ends_and_order():
+    found = readings(conversation(), 5)
+    assert found[0] == conversation()
+    texts = [f.turns[-1].text.split("\n") for f in found[1:]]
+    assert len({tuple(t) for t in texts}) == 4
+    for lines in texts:
+        assert lines[0] == LINES[0] and lines[-1] == LINES[-1]
+        assert 8 < len(lines) < 34 and lines == [x for x in LINES if x in set(lines)]
+    assert readings(conversation(), 5) == found
+    assert readings(conversation("b"), 5)[1].turns != found[1].turns
+
+
+def test_images_and_single_lines_are_read_as_they_are():
+    film = Volume(path="x", shape=(1, 8, 8), dtype="float16", unit="unit_interval")
+    assert len(readings(conversation("a", image(film)), 9)) == 1
+    for words in ("一行", "两\n行"):
+        short = conversation().model_copy(update={"turns": (Turn(role="user", content=(text(words),)),)})
+        assert all(r == short for r in readings(short, 3))
+
+
+def test_each_section_is_agreed_on_by_itself():
+    answers = [
+        "[主诉]咳嗽3天\n[诊断]小儿肺炎",
+        "[主诉]咳嗽三天\n[诊断]小儿支气管炎",
+        "[主诉]咳嗽3天余\n[诊断]小儿支气管炎\n[建议]多喝水",
+        "[主诉]呕吐\n[诊断]腹泻",
+    ]
+    assert agreed(TASK, answers) == "[主诉]咳嗽3天\n[诊断]小儿支气管炎"
+    assert agreed(TASK, answers[:1]) == answers[0]
+    assert agreed(PLAIN, ["可以", "不可以", "可以"]) == "可以"
+    assert agreed(TASK, ["没有标题", "没有标题", "别的"]) == "没有标题"
+
+
+def test_of_equals_the_first_wins_and_an_outlier_never():
+    assert nearest(["甲乙", "丙丁"]) == "甲乙"
+    assert nearest(["腹泻三天", "咳嗽三天", "咳嗽三天余"]) == "咳嗽三天"
+    assert nearest(["x"]) == "x"
+
+
+def test_answers_go_back_to_their_conversations():
+    def generate(asked):
+        return [
+            f"[诊断]{c.conversation_id}" if c.turns[-1].text.count("\n") > 30 else "[诊断]z" for c in asked
+        ]
+
+    once = ask(TASK, [conversation("a"), conversation("b")], 1, generate)
+    assert once == ["[诊断]a", "[诊断]b"]
+    assert ask(TASK, [conversation("a"), conversation("b")], 9, generate) == ["[诊断]z", "[诊断]z"]
