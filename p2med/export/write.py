@@ -10,11 +10,11 @@ from p2med.errors import ModelError
 from p2med.model.checkpoint import resolve_checkpoint
 from p2med.model.exported import ENGINE, FORMATS, LLM, SCALE, require_family
 from p2med.model.merge import KEPT, Merged, digest_of, open_merged, refuse_exported
+from p2med.model.new_folder import copy_files, new_folder, write_json
 from p2med.model.outside import EXPORT
 from p2med.model.quantise import group_of, to_int4, to_int8
 from p2med.model.shape import P2MedConfig
-from p2med.model.stream import copy_files, new_folder, write_json, write_stream
-from p2med.model.weights import SHARD_BYTES
+from p2med.model.tensor_file import SHARD_BYTES, write_folder
 
 EMBEDDINGS = LLM + "model.embed_tokens.weight"
 HEAD = LLM + "lm_head.weight"
@@ -46,7 +46,7 @@ def export(checkpoint: Path, out: Path, kind: str, shard_bytes: int = SHARD_BYTE
     values["text_config"] |= {"tie_word_embeddings": False}
     export_json = {"engine": ENGINE, "format": kind, "of": digest_of(folder), "layers": layers.formats}
     with new_folder(out) as temporary:
-        write_stream(temporary, layers.plan, layers.tensor, shard_bytes)
+        write_folder(temporary, layers.plan, layers.tensor, shard_bytes)
         copy_files(KEPT, folder, temporary)
         write_json(temporary / "config.json", values)
         write_json(temporary / "stage.json", json.loads((folder / "stage.json").read_bytes()))

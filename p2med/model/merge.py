@@ -18,11 +18,12 @@ from torch import Tensor
 from p2med.errors import ModelError
 from p2med.model.build import P2MedForConditionalGeneration
 from p2med.model.checkpoint import DIGESTS, check_seal, resolve_checkpoint
+from p2med.model.new_folder import copy_files, new_folder, write_json
 from p2med.model.outside import EXPORT
 from p2med.model.shape import P2MedConfig, plugin
-from p2med.model.stream import DTYPES as TORCH
-from p2med.model.stream import copy_files, new_folder, write_json, write_stream
-from p2med.model.weights import SHARD_BYTES, TensorFiles, compare
+from p2med.model.tensor_file import DTYPES as TORCH
+from p2med.model.tensor_file import SHARD_BYTES, write_folder
+from p2med.model.weights import TensorFiles, compare
 
 BASE, LOW, HIGH = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weight"
 DTYPES = {"float32": "F32", "bfloat16": "BF16"}
@@ -122,7 +123,7 @@ def merge(checkpoint: Path, out: Path, dtype: str | None = None, shard_bytes: in
         raise ModelError(f"{folder} has no LoRA to merge: {known}")
     made = {"adapter": values["adapter"], "dtype": dtype or "as stored", "of": digest_of(folder)}
     with new_folder(out) as temporary:
-        write_stream(temporary, tensors.plan, tensors.__getitem__, shard_bytes)
+        write_folder(temporary, tensors.plan, tensors.__getitem__, shard_bytes)
         copy_files(KEPT, folder, temporary)
         write_json(temporary / "config.json", values | {"adapter": None})
         write_json(temporary / "stage.json", stage | {"merged": made})

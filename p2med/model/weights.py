@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from p2med.errors import ModelError
+from p2med.model.tensor_file import SHARD_BYTES, plan_of, write_file, write_folder
 
 SINGLE = ("model.safetensors", "pytorch_model.bin", "eva_vit_g.pth")
 INDEX = tuple(f"{name}.index.json" for name in SINGLE)
@@ -180,79 +181,18 @@ def fill_buffers(model: nn.Module) -> None:
                 raise ModelError(f"{type(module).__name__} has a buffer that no weights fill: {name}")
 
 
-SHARD_BYTES = 4 * 2**30
-
-
 def write_shards(tensors: Mapping[str, Tensor], folder: Path | None, shard_bytes: int = SHARD_BYTES) -> None:
-    """model.safetensors, or shards of at most `shard_bytes` with an index, as Hugging Face writes them.
+    """The folder's weights, wherever they lie; see write_folder.
 
     Args:
       folder: None takes part in the gathering of what is spread over processes, and writes nothing.
     """
-    shards: list[dict[str, Tensor]] = [{}]
-    used = 0
-    for name, tensor in tensors.items():
-        size = tensor.numel() * tensor.element_size()
-        if shards[-1] and used + size > shard_bytes:
-            shards.append({})
-            used = 0
-        shards[-1][name] = tensor
-        used += size
-    where: dict[str, str] = {}
-    for n, shard in enumerate(shards, 1):
-        file = f"model-{n:05d}-of-{len(shards):05d}.safetensors" if len(shards) > 1 else SINGLE[0]
-        write_tensors(shard, folder / file if folder else None)
-        where |= dict.fromkeys(shard, file)
-    if folder is None or len(shards) == 1:
-        return
-    total = sum(t.numel() * t.element_size() for t in tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
-    (folder / INDEX[0]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-NAMES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
-    torch.bool: "BOOL",
-}  # fmt: skip
+    write_folder(folder, plan_of(tensors), lambda name: whole(tensors[name]), shard_bytes)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path | None) -> None:
-    """Write a safetensors file, one tensor in memory at a time, wherever they lie.
-
-    Not safetensors' own function: that wants all tensors at once, and one whose slices lie in several
-    processes must be gathered by all of them together, in the same order.
-
-    Args:
-      path: None gathers with the process that writes.
-
-    Raises:
-      ModelError: the disk is full or refuses.
-    """
-    order = sorted(tensors, key=lambda n: (-tensors[n].element_size(), n))
-    if path is None:
-        for name in order:
-            if isinstance(tensors[name], DTensor):
-                whole(tensors[name])
-        return
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in order:
-        tensor = tensors[name]
-        start, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {
-            "dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end],
-        }  # fmt: skip
-    words = json.dumps(header, separators=(",", ":")).encode()
-    words += b" " * (-len(words) % 8)
-    try:
-        with open(path, "wb") as file:
-            file.write(len(words).to_bytes(8, "little") + words)
-            for name in order:
-                file.write(whole(tensors[name]).reshape(-1).view(torch.uint8).numpy().data)
-    except OSError as error:
-        words_of = error.strerror or type(error).__name__
-        raise ModelError(f"{path} cannot be written ({words_of}); free some space and run it again") from None
+    """The same as one file."""
+    write_file(path, plan_of(tensors), lambda name: whole(tensors[name]))
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from p2med.errors import ModelError
 from p2med.export.write import export
 from p2med.model import merge as merging
-from p2med.model import stream
+from p2med.model import tensor_file
 from p2med.model.checkpoint import load_checkpoint
 from p2med.model.doctor import look
 from p2med.model.generate import Generator
@@ -115,14 +115,14 @@ def test_a_damaged_or_incomplete_checkpoint_is_refused_by_the_tensors_name(lora,
 
 @pytest.mark.parametrize("work", [merge, lambda source, out: export(source, out, "int4")])
 def test_what_is_cut_short_leaves_nothing_and_the_next_run_is_whole(lora, tmp_path, monkeypatch, work):
-    real, count = stream._write, []
+    real, count = tensor_file.write_file, []
 
     def full_disk(path, plan, make):
         count.append(path)
         real(path, plan, make)
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(stream, "_write", full_disk)
+    monkeypatch.setattr(tensor_file, "write_file", full_disk)
     with pytest.raises(OSError):
         work(lora, tmp_path / "out")
     assert count and list(tmp_path.iterdir()) == []
