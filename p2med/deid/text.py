@@ -22,6 +22,7 @@ from p2med.deid.names import find_cues, name_spans
 from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
 from p2med.deid.repeated import repeated_names
+from p2med.deid.signatures import signature_spans
 from p2med.errors import PhiError
 
 __all__ = ["Known", "Replaced", "Scrubbed", "fold", "left", "scrub"]
@@ -112,6 +113,7 @@ def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
         if by == "label" or not is_kept(folded, start, end, announced=by == "role")
     ]
     found += [s for s in pet_name_spans(folded) if not is_kept(folded, *s, announced=True)]
+    found += signature_spans(folded)
     found += repeated_names(folded, found)
     found += latin_name_spans(folded, text, cues)
     yield from ((start, end, "name") for start, end in found)

@@ -179,3 +179,32 @@ def test_names_by_what_stands_around_them(text, names):
 )
 def test_clinical_words_are_nobody(text):
     assert replaced(text) == []
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("皮肤清洁。记录 寸金 2019/03/01", ["寸金"]),
+        ("技师:铁英　护士:燕妮", ["铁英", "燕妮"]),
+        ("主治医师：沙力克江\n复核：简单/阳光", ["沙力克江", "简单", "阳光"]),
+        ("体温正常。葛优优记。", ["葛优优"]),
+        ("交：牟伟 接：呼延雪", ["牟伟", "呼延雪"]),
+        ("药已发。\n米娜瓦尔副主任医师", ["米娜瓦尔"]),
+        ("药已发。\n牟成美", ["牟成美"]),
+    ],
+)
+def test_who_signs_has_any_name(text, names):
+    assert set(names) <= set(replaced(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "护士交班。医师查房，主治同意。记录完整",
+        "患者：还咳\n医生：嗯嗯\n患者：好的\n医生：加强护理",
+        "检查是肺炎，会诊建议手术。接诊后留观，复查医生考虑好转。",
+        "值班医生开药。请放射科主任医师阅片，暂停用药。",
+    ],
+)
+def test_what_signers_do_is_no_name(text):
+    assert replaced(text) == []
