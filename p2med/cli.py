@@ -196,6 +196,7 @@ def answer(
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
     readings: Annotated[int, typer.Option(min=1, help="of each text; above 1 their consensus")] = 1,
+    member: Annotated[list[Path] | None, typer.Option(help="a further checkpoint that answers too")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -213,6 +214,7 @@ def answer(
         device=device,
         question=question,
         readings=readings,
+        members=member or (),
     )
 
 

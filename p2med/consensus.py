@@ -1,15 +1,19 @@
-"""One answer from several readings of the same text: what most of them agree on (ours).
+"""One answer from several readings of a text and several checkpoints: what most of them agree on (ours).
 
 A model that learned from few records is swayed by single lines of a long dialogue. Asked again with half of
-the lines left out, as training left them out, it errs differently each time; of each section the wording is
-kept that is nearest to all the others (minimum Bayes risk, Kumar & Byrne 2004, aclanthology N04-1022; over
-samples of one model Wang et al. 2022, arXiv:2203.11171). Figures: bench/real_text.md.
+the lines left out, as training left them out, it errs differently each time, and so does a model of another
+seed; of each section the wording is kept that is nearest to all the others (minimum Bayes risk, Kumar & Byrne
+2004, aclanthology N04-1022; over samples of one model Wang et al. 2022, arXiv:2203.11171). Of the chances of
+given options the mean is taken. Figures: bench/real_text.md.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
+from p2med.errors import ModelError
+from p2med.model.generate import Generator, Loader
 from p2med.schema.conversation import Conversation, text
 from p2med.tasks.base import Task, write_sections
 
@@ -17,19 +21,56 @@ LEFT_OUT = 0.5
 """Share of the lines that a further reading leaves out; our choice."""
 
 
-def ask(
-    task: Task,
-    conversations: Sequence[Conversation],
-    count: int,
-    generate: Callable[[Sequence[Conversation]], list[str]],
-) -> list[str]:
-    """The answers of `generate` to `count` readings of each conversation, made one."""
-    asked = [readings(c, count) for c in conversations]
-    said = iter(generate([r for several in asked for r in several]))
-    return [
-        agreed(task, [next(said) for _ in several], c.language)
-        for c, several in zip(conversations, asked, strict=True)
-    ]
+class Panel:
+    """One checkpoint or several that answer together."""
+
+    def __init__(self, members: Sequence[Generator], count: int = 1):
+        """
+        Args:
+          count: readings of a text by each member.
+
+        Raises:
+          ModelError: the members look at images in different ways.
+        """
+        self.first = members[0]
+        self.members = members
+        self.count = count
+        for other in members[1:]:
+            if other.image_spec != self.first.image_spec:
+                raise ModelError(
+                    f"{self.first.name} and {other.name} prepare images differently: no ensemble"
+                )
+
+    @classmethod
+    def load(
+        cls, checkpoints: Sequence[Path], count: int = 1, device: str = "auto", threads: int | None = None
+    ) -> "Panel":
+        """Read every checkpoint; all of them are in memory then.
+
+        Raises:
+          ModelError: a folder does not fit, the device is not there, or the members differ in their images.
+        """
+        return cls([Generator.load(c, device=device, threads=threads) for c in checkpoints], count)
+
+    def answer(
+        self, task: Task, conversations: Sequence[Conversation], load: Loader, max_new_tokens: int
+    ) -> list[str]:
+        """The next answer of every conversation; arguments and errors as of Generator.answer."""
+        asked = [readings(c, self.count) for c in conversations]
+        flat = [r for several in asked for r in several]
+        said = [iter(m.answer(flat, load, max_new_tokens=max_new_tokens)) for m in self.members]
+        return [
+            agreed(task, [next(answers) for answers in said for _ in several], c.language)
+            for c, several in zip(conversations, asked, strict=True)
+        ]
+
+    def probabilities(self, conversations: Sequence[Conversation], load: Loader) -> list[dict[str, float]]:
+        """The members' mean chance of every option."""
+        each = [m.probabilities(conversations, load) for m in self.members]
+        return [
+            {option: sum(c[option] for c in several) / len(each) for option in several[0]}
+            for several in zip(*each, strict=True)
+        ]
 
 
 def readings(conversation: Conversation, count: int) -> list[Conversation]:

@@ -1,6 +1,9 @@
 """Several readings of one text, and the answer that they agree on."""
 
-from p2med.consensus import agreed, ask, nearest, readings
+import pytest
+
+from p2med.consensus import Panel, agreed, nearest, readings
+from p2med.errors import ModelError
 from p2med.schema.case import Volume
 from p2med.schema.conversation import Conversation, Turn, image, text
 from p2med.tasks.consultation_record import TASK
@@ -55,12 +58,37 @@ def test_of_equals_the_first_wins_and_an_outlier_never():
     assert nearest(["x"]) == "x"
 
 
-def test_answers_go_back_to_their_conversations():
-    def generate(asked):
+class Member:
+    """Answers a whole text with its own word, a part of one with 'z'."""
+
+    def __init__(self, word: str, image_spec: int = 0, yes: float = 0.5):
+        self.name, self.word, self.image_spec, self.yes = word, word, image_spec, yes
+
+    def answer(self, asked, load, max_new_tokens):
+        whole = [c.turns[-1].text.count("\n") > 30 for c in asked]
         return [
-            f"[诊断]{c.conversation_id}" if c.turns[-1].text.count("\n") > 30 else "[诊断]z" for c in asked
+            f"[诊断]{c.conversation_id + self.word if w else 'z'}" for c, w in zip(asked, whole, strict=True)
         ]
 
-    once = ask(TASK, [conversation("a"), conversation("b")], 1, generate)
-    assert once == ["[诊断]a", "[诊断]b"]
-    assert ask(TASK, [conversation("a"), conversation("b")], 9, generate) == ["[诊断]z", "[诊断]z"]
+    def probabilities(self, asked, load):
+        return [{"是": self.yes, "否": 1 - self.yes} for _ in asked]
+
+
+def test_answers_go_back_to_their_conversations():
+    asked = [conversation("a"), conversation("b")]
+    assert Panel([Member("x")]).answer(TASK, asked, None, 8) == ["[诊断]ax", "[诊断]bx"]
+    assert Panel([Member("x")], 9).answer(TASK, asked, None, 8) == ["[诊断]z", "[诊断]z"]
+    three = [Member("y"), Member("x"), Member("x")]
+    assert Panel(three).answer(TASK, asked, None, 8) == ["[诊断]ax", "[诊断]bx"]
+
+
+def test_chances_are_the_members_mean():
+    panel = Panel([Member("x", yes=0.9), Member("y", yes=0.3)])
+    assert panel.probabilities([conversation()], None) == [
+        {"是": pytest.approx(0.6), "否": pytest.approx(0.4)}
+    ]
+
+
+def test_members_that_see_differently_are_no_panel():
+    with pytest.raises(ModelError, match="prepare images differently"):
+        Panel([Member("x"), Member("y", image_spec=1)])

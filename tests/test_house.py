@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "imaging": {"schema", "errors", "guard", "guard_child"},
     "clinical": {"schema", "errors"},
     "tasks": {"schema"},
-    "consensus": {"schema", "tasks"},
+    "consensus": {"schema", "errors", "tasks", "model"},
     "model": {"schema", "errors", "plugins", "imaging"},
     "synth": GROUND | {"imaging"},
     "ingest": GROUND | {"imaging"},

@@ -10,13 +10,15 @@ from p2med.schema.base import Frozen
 class BenchConfig(Frozen):
     checkpoint: str | None = None
     """A stage name or a folder; None: the last stage of the recipe."""
+    members: tuple[str, ...] = ()
+    """Further checkpoints, named likewise: one answer is made of all of theirs (consensus.py)."""
     split: Literal["val", "bench"] = "bench"
     tasks: tuple[str, ...] = ()
     """Empty: every task that the held-out conversations have."""
     limit_per_task: int | None = Field(None, ge=1)
     max_new_tokens: int = Field(256, ge=1)
-    readings: int = Field(1, ge=1, description="of each text, from which one answer is made")
-    """Above 1: consensus.py; a text is read again with other halves of its lines left out."""
+    readings: int = Field(1, ge=1)
+    """How often each checkpoint reads a text, each time with other lines left out (consensus.py)."""
     single_round: bool = False
     """Ask each round without the rounds before it; a model that was taught in single rounds needs that."""
     swap_images: bool = True

@@ -17,10 +17,9 @@ from p2med.bench.rate import rate
 from p2med.bench.report import write_report
 from p2med.bench.rounds import Round, rounds, swapped
 from p2med.bench.table import choice_results, disease_results, finding_results, means, section_means
-from p2med.consensus import ask
+from p2med.consensus import Panel
 from p2med.errors import DataError
 from p2med.model.checkpoint import resolve_checkpoint
-from p2med.model.generate import Generator
 from p2med.progress import track
 from p2med.schema.base import Frozen
 from p2med.schema.case import Volume
@@ -31,11 +30,12 @@ from p2med.tasks.base import Task
 
 
 class BenchSection(Frozen):
-    """The recipe's section and the checkpoint that it is about."""
+    """The recipe's section and the checkpoints that it is about."""
 
     config: BenchConfig
     checkpoint: str
     checkpoint_digest: str
+    member_digests: tuple[str, ...] = ()
 
 
 def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifest:
@@ -45,11 +45,13 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
       P2MedError: mix is not finished, there is no checkpoint, or nothing is held out.
     """
     mix = store.require(root, "mix")
-    checkpoint = _checkpoint(config, root, stages)
+    checkpoint = _checkpoint(config.checkpoint, root, stages)
+    members = [_checkpoint(m, root, stages) for m in config.members]
     section = BenchSection(
         config=config,
         checkpoint=checkpoint.name,
         checkpoint_digest=store.sha256_of(checkpoint / "digests.json"),
+        member_digests=tuple(store.sha256_of(m / "digests.json") for m in members),
     )
     code = store.code_digest("bench", "tasks", "consensus.py", "clinical", "model", "imaging")
     writer = store.FolderWriter(store.verb_folder(root, "bench"), "bench", section, ["mix"], code)
@@ -63,7 +65,7 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
         asked += [
             r for c in swapped(held_out, config.seed) for r in rounds(c, "swapped", config.single_round)
         ]
-    _answer_all(config, root, checkpoint, writer, tasks, asked)
+    _answer_all(config, root, [checkpoint, *members], writer, tasks, asked)
     answers = list(store.read_items(writer.folder, Answer))
     answers += _floor_answers(config, tasks, train, [r for r in asked if r.condition == "true"])
     ratings, results = _score(config, tasks, train, answers)
@@ -73,12 +75,11 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
     return writer.finish(notes={"checkpoint": section.checkpoint, "answers": len(answers)})
 
 
-def _checkpoint(config: BenchConfig, root: Path, stages: Sequence[str]) -> Path:
+def _checkpoint(name: str | None, root: Path, stages: Sequence[str]) -> Path:
     folder = store.verb_folder(root, "train")
-    if config.checkpoint is None:
+    if name is None:
         return resolve_checkpoint(folder / stages[-1] if stages else folder)
-    named = folder / config.checkpoint
-    return resolve_checkpoint(named if config.checkpoint in stages else Path(config.checkpoint))
+    return resolve_checkpoint(folder / name if name in stages else Path(name))
 
 
 def _held_out(config: BenchConfig, mix: Path) -> list[Conversation]:
@@ -111,7 +112,7 @@ def _training_conversations(mix: Path) -> list[Conversation]:
 def _answer_all(
     config: BenchConfig,
     root: Path,
-    checkpoint: Path,
+    checkpoints: Sequence[Path],
     writer: store.FolderWriter,
     tasks: dict[str, Task],
     asked: Sequence[Round],
@@ -123,24 +124,21 @@ def _answer_all(
     todo = [n for n in range(len(batches)) if not writer.has(n)]
     if not todo:
         return
-    generator = Generator.load(checkpoint, device=config.device, threads=config.threads)
+    panel = Panel.load(checkpoints, config.readings, config.device, config.threads)
 
     def load(volume: Volume) -> np.ndarray:
         return store.read_volume(volume.path, root)
-
-    def generate(conversations: Sequence[Conversation]) -> list[str]:
-        return generator.answer(conversations, load, max_new_tokens=config.max_new_tokens)
 
     for n in track(todo, "bench"):
         batch = batches[n]
         conversations = [r.asked for r in batch]
         if batch[0].asked.options:
-            chances = generator.probabilities(conversations, load)
+            chances = panel.probabilities(conversations, load)
             texts = [max(p, key=lambda o, p=p: p[o]) for p in chances]
         else:
             chances = [None] * len(batch)
             task = tasks[batch[0].asked.task]
-            texts = ask(task, conversations, config.readings, generate)
+            texts = panel.answer(task, conversations, load, config.max_new_tokens)
         rows = [
             _read_answer(tasks[r.asked.task], r, t, p) for r, t, p in zip(batch, texts, chances, strict=True)
         ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2med.consensus import ask
+from p2med.consensus import Panel
 from p2med.errors import DataError, ModelError, P2MedError
 from p2med.imaging.dicom import read_series
 from p2med.imaging.header import parse
@@ -63,6 +63,7 @@ def answer(
     device: str = "auto",
     question: str | None = None,
     readings: int = 1,
+    members: Sequence[Path] = (),
 ) -> dict[str, int]:
     """Answer every input of `source` into `out`; what cannot be read goes to `<out>.rejected.jsonl`.
 
@@ -86,7 +87,8 @@ def answer(
     inputs = list(_inputs(source))
     if not inputs:
         raise P2MedError(f"--in {source}: holds no DICOM, PNG, JPEG or JSONL file")
-    generator = Generator.load(checkpoint, device=device)
+    panel = Panel.load([checkpoint, *members], readings, device)
+    generator = panel.first
     defaults = Question(question=question, options=tuple(labels))
     lines: list[str] = []
     rejected: list[str] = []
@@ -112,7 +114,7 @@ def answer(
                         }
                     )
                 )
-        lines += _answer_batch(generator, asked_task, ready, memory, max_new_tokens, readings)
+        lines += _answer_batch(panel, asked_task, ready, memory, max_new_tokens)
     write_text(out, "".join(lines))
     aside = out.with_name(out.name + ".rejected.jsonl")
     if rejected:
@@ -131,26 +133,21 @@ def _line(value: dict[str, Any]) -> str:
 
 
 def _answer_batch(
-    generator: Generator,
+    panel: Panel,
     task: Task,
     ready: Sequence[tuple[Asked, Conversation]],
     memory: Memory,
     max_new_tokens: int,
-    readings: int,
 ) -> Iterator[str]:
     if not ready:
         return
     conversations = [c for _, c in ready]
     if task.name == "classification":
-        for (one, _), chances in zip(ready, generator.probabilities(conversations, memory.load), strict=True):
+        for (one, _), chances in zip(ready, panel.probabilities(conversations, memory.load), strict=True):
             best = max(chances, key=lambda o: chances[o])
             yield _line({**answer_object(one.name, task, best, chances), "file": one.file})
         return
-
-    def generate(conversations: Sequence[Conversation]) -> list[str]:
-        return generator.answer(conversations, memory.load, max_new_tokens=max_new_tokens)
-
-    texts = ask(task, conversations, readings, generate)
+    texts = panel.answer(task, conversations, memory.load, max_new_tokens)
     for (one, _), text in zip(ready, texts, strict=True):
         yield _line({**answer_object(one.name, task, text), "file": one.file})
 

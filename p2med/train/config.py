@@ -23,10 +23,12 @@ class AugmentConfig(Frozen):
 
 
 class StageConfig(Frozen):
-    """One training stage. A stage continues from the stage before it in the list."""
+    """One training stage. A stage continues from the stage before it in the list, unless it begins `anew`."""
 
     stage: str
     """The stage's conversations: a name in mix.stages. Also the folder `5_train/<stage>/`."""
+    anew: bool = False
+    """Begin with the recipe's first weights, not with the stage before: another member for `bench.members`."""
     learn: tuple[Learnable, ...] = Field(min_length=1)
     objective: str = "sft"
     """A file name in train/objectives/: `warm_up` for weights that start from nothing, else `sft`."""

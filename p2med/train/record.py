@@ -33,7 +33,7 @@ def identity_of(
         "model": model.model_dump(mode="json"),
         "image": image.model_dump(mode="json"),
         "mix": store.sha256_of(mix / "manifest.json"),
-        "previous": store.sha256_of(previous / DIGESTS) if previous else None,
+        "previous": store.sha256_of(previous / DIGESTS) if previous and not stage.anew else None,
     }
 
 

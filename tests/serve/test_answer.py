@@ -128,11 +128,13 @@ def test_options_of_a_row_may_be_numbers(checkpoint, tmp_path):
     assert set(json.loads(out.read_text())["probabilities"]) == {"3", "4"}
 
 
-def test_several_readings_of_a_record_give_one_answer(checkpoint, tmp_path):
+def test_several_readings_and_checkpoints_give_one_answer(checkpoint, tmp_path):
     source = tmp_path / "in.jsonl"
     row = {"id": "a", "主诉": "咳嗽", "现病史": "发热\n咳\n喘", "体格检查": "神清"}
     source.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
     out = tmp_path / "o.jsonl"
-    counts = answer(checkpoint, "outpatient_record", source, out, max_new_tokens=6, device="cpu", readings=3)
+    counts = answer(
+        checkpoint, "outpatient_record", source, out, max_new_tokens=6, readings=3, members=[checkpoint]
+    )
     assert counts == {"in": 1, "answered": 1, "rejected": 0}
     assert [f["id"] for f in lines(out)] == ["a"]
