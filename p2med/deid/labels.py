@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from p2med.deid.beds import bed_spans
 from p2med.deid.cues import any_of
 from p2med.deid.words import words
 
@@ -28,12 +29,6 @@ _CHAT = re.compile(
 _PHONE = re.compile(
     r"(?:电话|手机|座机|固话|热线|tel|phone|mobile|cell|传真|fax|联系方式|致电|拨打|短号|分机|小灵通|呼叫)(?:号码?|1|2|一|二)?\s?(?:\([^()\n]{0,8}\)\s?)?[:=是为]?\s{0,3}"
     r"(?P<value>(?!1(?:10|19|20|22|2345|2320|2306)(?!\d))(?:1[3-9]\d{9}(?!\d)|\+?\(?\d(?:(?!\s{1,2}(?:19|20)\d\d[年\-/.])[\s\-—–.()]{0,2}\d){2,16}(?:\s?转\s?\d{1,5})?))(?!\d|\.\d|次|天|年|月|分|岁|min)"
-)
-_BED = re.compile(
-    r"(?<![\d.a-z\-/])(?:(?:\+|加|监护|抢救)\s?)?[a-z]?\d{1,3}(?:[\-+]\d{1,3})?(?:号|\s)?(?:病)?床(?!位|旁[^,，。\s]|边|头|垫|突|骨)|"
-    r"(?<![\d.a-z])[a-z]?\d{1,3}(?:号|\s)?床(?=旁)|"
-    r"床(?:位|号|位号)\s?[:为是]?\s{0,3}(?P<value>(?:\+|加)?\s?[a-z]?\d{1,4}(?:-\d{1,3})?\s?(?:号?床|号)?)|(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
-    r"(?<![一-鿿])(?:加)?[一二三四五六七八九十]{1,3}号?床(?=患|[,，:])|(?<![a-z])bed\s?(?:no\.?\s?)?\d{1,3}"
 )
 # 筛选号D8620: whatever has a number of four and more characters.
 _ANY_NUMBER = re.compile(
@@ -61,6 +56,5 @@ def label_spans(folded: str) -> Iterator[tuple[int, int, str]]:
     for kind, pattern in _LABELS:
         for found in pattern.finditer(folded):
             yield *found.span("value"), kind
-    if "床" in folded or "bed" in folded:
-        for found in _BED.finditer(folded):
-            yield *found.span("value" if found["value"] else 0), "bed"
+    for start, end in bed_spans(folded):
+        yield start, end, "bed"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from p2med.deid.beds import beds_before_names
 from p2med.deid.dates import date_spans
 from p2med.deid.folding import digits_of_words, fold
 from p2med.deid.formats import format_spans
@@ -84,6 +85,9 @@ def scrub(
     folded = fold(text)
     spans = (s for layer in LAYERS if layer in layers for s in _LAYER[layer](folded, text, known))
     found = [(start, end, kind, SURROGATE[kind]) for start, end, kind in spans if start < end]
+    if "labels" in layers:
+        names = sorted(start for start, _, kind, _ in found if kind == "name")
+        found += [(s, e, "bed", SURROGATE["bed"]) for s, e in beds_before_names(folded, names)]
     if "dates" in layers:
         signed = [end for _, end, kind, _ in found if kind == "name"]
         found += [(s, e, "date", moved) for s, e, moved in date_spans(folded, offset_days, note, signed)]

@@ -187,3 +187,36 @@ def test_places_and_addresses_of_the_net(text, value):
     start = text.index(value)
     covered = {n for r in done.replaced for n in range(r.start, r.end)}
     assert covered >= set(range(start, start + len(value))), done.text
+
+
+@pytest.mark.parametrize(
+    "text, beds",
+    [
+        ("转五病区8床", ["五病区8床"]),
+        ("收入PICU-10，", ["PICU-10"]),
+        ("床号：外科-11；拟施", ["外科-11"]),
+        ("床号 NICU-16 病案", ["NICU-16"]),
+        ("留观5 误服", ["留观5"]),
+        ("抢3皎月腹胀", ["抢3"]),
+        ("暖箱11与暖箱12互换", ["暖箱11", "暖箱12"]),
+        ("查房：①1：体温正常，②2：换药", ["1", "2"]),
+        ("护士交班：10欧阳晓，奶吐；11欧阳强，好", ["10", "11"]),
+        ("床|姓名\n21|郁建国\n23|布和", ["21", "23"]),
+    ],
+)
+def test_a_bed_goes_however_it_is_written(text, beds):
+    done = scrub(text, Known(), -30)
+    assert [text[r.start : r.end] for r in done.replaced if r.kind == "bed"] == beds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PICU 3天，ICU2周",
+        "骨1.2，血4.5，心率120，观察2到3天",
+        "查房：1）体温正常 2）3天后复查",
+        "产后7天，外用3次",
+    ],
+)
+def test_what_a_ward_stands_before_is_not_always_a_bed(text):
+    assert scrub(text, Known(), -30).text == text
