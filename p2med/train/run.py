@@ -21,7 +21,7 @@ from p2med.model.checkpoint import STAGES, Checkpoint, gather_weights, load_chec
 from p2med.model.config import ModelSection
 from p2med.progress import say
 from p2med.schema.conversation import Conversation
-from p2med.train import ranks
+from p2med.train import heap, ranks
 from p2med.train.batch import Batcher
 from p2med.train.config import StageConfig, TrainConfig
 from p2med.train.examples import prepare_examples
@@ -60,6 +60,8 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads what it has not written
     _refuse_foreign(folder)
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        heap.give_back_at_once()
     with ranks.one_line_when_another_stops():
         device = ranks.join(device)
         with ranks.alone(folder):
