@@ -21,7 +21,17 @@ _AHEAD_DAYS = 45
 _ANY_NOTE = date(2023, 12, 31)
 _YEARS_BACK = {"今年": 0, "本年": 0, "当年": 0, "去年": 1, "上年": 1, "前年": 2, "明年": -1}
 _WORDS_OF_YEARS = {0: "今年", 1: "去年", 2: "前年", -1: "明年"}
-_MONTHS_BACK = {"本月": 0, "当月": 0, "这个月": 0, "上月": 1, "上个月": 1, "下月": -1, "下个月": -1}
+_MONTHS_BACK = {
+    "本月": 0,
+    "当月": 0,
+    "这个月": 0,
+    "上月": 1,
+    "上个月": 1,
+    "下月": -1,
+    "下个月": -1,
+    "次月": -1,
+}
+_DAY_OF_PART = {"初": 5, "上旬": 5, "中旬": 15, "下旬": 25, "底": 28, "末": 28}
 _WEEKDAYS = "一二三四五六日"
 _RANGE = re.compile(r"\s?(?:[-~—–―]+|至|到)\s?")
 _CONNECTS = re.compile(r"[\s日号]*(?:[-~—–―]+|至|到|、|,|和|及)?\s*")
@@ -122,7 +132,9 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
 def _day(found: re.Match[str], form: Form, note: date | None, after: date | None = None) -> date | None:
     """The true date that is meant, the 15th of a month and the first of July where no more is said."""
     said = found.groupdict()
-    day = 15 if form.name in ("month", "month_of_note") else number(said["day"]) if said.get("day") else 1
+    day = number(said["day"]) if said.get("day") else 1
+    if form.name in ("month", "month_of_note"):
+        day = _DAY_OF_PART.get(said.get("part") or "", 15)
     month = number(said["month"]) if said.get("month") else 7
     if said.get("year"):
         return _valid(year_of(said["year"], note), month, day)
@@ -157,7 +169,7 @@ def _moved(
     said = found.groupdict()
     padded = _is_padded(said, "月" not in found[0])
     pieces = []
-    for group in ("year", "years_back", "months_back", "month", "day"):
+    for group in ("year", "years_back", "months_back", "month", "part", "day"):
         if said.get(group):
             pieces.append(
                 (*found.span(group), _piece(group, said[group], new, note + timedelta(offset), padded))
@@ -185,6 +197,12 @@ def _piece(group: str, said: str, new: date, note: date, padded: bool) -> str:
         return _WORDS_OF_YEARS.get(note.year - new.year, f"{new.year}年")
     if group == "months_back":
         return ""
+    if group == "part":
+        return (
+            ("上旬" if new.day <= 10 else "中旬" if new.day <= 20 else "下旬")
+            if "旬" in said
+            else ("初" if new.day <= 10 else "中旬" if new.day <= 20 else "底")
+        )
     return like(said, new.month if group == "month" else new.day, padded)
 
 
