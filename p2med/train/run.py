@@ -119,7 +119,8 @@ def _train_stage(
     licences: Mapping[str, Any] | None,
 ) -> None:
     mix, folder = store.verb_folder(root, "mix"), store.verb_folder(root, "train")
-    checkpoint = load_checkpoint(previous) if previous else _fresh(section, image, mix)
+    begins = previous is None or stage.anew
+    checkpoint = _fresh(section, image, mix) if begins else load_checkpoint(previous)
     ranks.same_everywhere(checkpoint.tokenizer_model, "the tokenizer", folder)
     model, processor = checkpoint.model, checkpoint.processor
     objective = plugins.load("p2med.train.objectives", stage.objective)
