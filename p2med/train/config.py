@@ -28,7 +28,7 @@ class StageConfig(Frozen):
     stage: str
     """The stage's conversations: a name in mix.stages. Also the folder `5_train/<stage>/`."""
     anew: bool = False
-    """Begin with the recipe's first weights, not with the stage before: another member for `bench.members`."""
+    """Begin with the recipe's first weights, not with the stage before: a member for `bench.members`."""
     learn: tuple[Learnable, ...] = Field(min_length=1)
     objective: str = "sft"
     """A file name in train/objectives/: `warm_up` for weights that start from nothing, else `sft`."""

@@ -101,9 +101,21 @@ def _train_all(
             (folder / "manifest.json").unlink(missing_ok=True)
             _train_stage(config, model, image, root, entry, previous, identity, device, threads, licences)
             ranks.wait()
-        elif [s.stage for s in config.stages].index(stage) > config.stages.index(entry):
+        elif entry in _stages_before(config, stage):
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
         previous = place
+
+
+def _stages_before(config: TrainConfig, name: str) -> list[StageConfig]:
+    """The stages that the one of this name continues."""
+    found: list[StageConfig] = []
+    for entry in config.stages:
+        if entry.anew:
+            found = []
+        if entry.stage == name:
+            break
+        found.append(entry)
+    return found
 
 
 def _train_stage(

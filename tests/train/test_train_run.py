@@ -95,6 +95,28 @@ def test_one_stage_alone_needs_the_one_before(mixed):
     assert (root / "5_train/stage1/digests.json").exists()
 
 
+def test_a_stage_that_begins_anew_is_as_if_it_stood_first(whole, tmp_path):
+    config = two_stages()
+    first = config.stages[0]
+    anew = first.model_copy(update={"stage": "stage1", "anew": True})
+    write_mix(tmp_path / "two", ("base", "stage1"), count=36)
+    shutil.copytree(tmp_path / "two", tmp_path / "alone")
+    run(config.model_copy(update={"stages": (first, anew)}), tiny_section(), SPEC, tmp_path / "two")
+    run(
+        config.model_copy(update={"stages": (first, anew)}),
+        tiny_section(),
+        SPEC,
+        tmp_path / "alone",
+        "stage1",
+    )
+    assert not (tmp_path / "alone/5_train/base").exists()
+    both = content(tmp_path / "two/5_train")
+    assert both["stage1/model.safetensors"] == content(tmp_path / "alone/5_train")["stage1/model.safetensors"]
+    assert both["stage1/model.safetensors"] == both["base/model.safetensors"]
+    continued = content(whole / "5_train")
+    assert both["stage1/model.safetensors"] != continued["stage1/model.safetensors"]
+
+
 MOMENTS = (
     ".base.steps/step-00000002/digests.json",
     ".base.steps/.step-00000006.writing",
