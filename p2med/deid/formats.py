@@ -35,6 +35,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         ),
         ".",
     ),
+    ("url", re.compile(r"(?<![a-z0-9@.\-])[a-z0-9\-]{2,30}\.(?:com|cn|net|org)/[a-z0-9\-._~/?#=&%]+"), "."),
     (
         "url",
         re.compile(r"(?<![0-9a-f:\-])[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![0-9a-f:\-])"),
@@ -69,6 +70,15 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "number",
         re.compile(r"(?<![a-z0-9._\-])(?<!批号)(?<!批号[:\s])(?!(?:rs|nm|np|nc|nr|ng|xm|chr|hgvs|enst|ensg|omim|mim|pmid|nct|isbn|issn|doi|gb|yy|iso)[_\s:\-]?\d)(?:[a-z]{1,4}-?\d{6,18}(?:-\d{1,4})?|[a-z]{1,4}-?\d{2,8}(?:-\d{3,8}){1,3}(?<=\d{3}))(?![a-z0-9]|\.\d)"),
         "",
+    ),
+    # CDC-HA-5512, WES23-1180F, DH-001; not CA-125, COVID-19
+    (
+        "number",
+        re.compile(
+            r"(?<![a-z0-9._\-])(?!(?:gb|iso|yy|nct|sars|covid|icd|chr|ajcc|who)[\-\d])"
+            r"(?:[a-z]{2,5}-(?:[a-z]{1,4}-)?(?:\d{4,8}|0\d{2,7})(?:-\d{1,6})*|[a-z]{2,5}\d{1,4}-\d{3,6}[a-z]?)(?![a-z0-9]|\.\d)"
+        ),
+        "-",
     ),
     (
         "digits",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from p2med.deid.cues import LATIN_LABEL
+from p2med.deid.initials import initial_spans
 from p2med.deid.keep import LATIN_WORDS
 from p2med.deid.name_likelihood import Cue
 from p2med.deid.words import words
@@ -35,12 +36,21 @@ _PERSON_BEFORE = re.compile(
     r"mr|mrs|ms|miss|prof|professor|nurse|teacher|attending|consultant|resident)[\s.:(]{1,3}$"
 )
 _AGE_BEHIND = re.compile(
-    r"[,(\s]{1,2}\d{1,3}\s?(?:y|m|yo|yrs?|months?|years?|岁|月)\b|[,\s]{1,2}(?:male|female|boy|girl)\b"
+    r"[,(\s]{1,2}\d{1,3}\s?(?:y|m|yo|yrs?|months?|years?|岁|月)\b|[,\s]{1,2}(?:male|female|boy|girl|dob)\b"
 )
 _TWO_WORDS = re.compile(
     rf"(?<![A-Za-z0-9\-])({_TOKEN}) (?:[A-Z]\. ?)?({_TOKEN}(?:-{_TOKEN})?)(?![A-Za-z0-9])"
 )
 _NO_NAMES = frozenset(words("no_latin_name"))
+# CHAN TSZ KIT, Nguyen Thi Hoa: three words, the first a family name.
+_THREE_WORDS = re.compile(
+    r"(?<![A-Za-z0-9])([A-Z][A-Za-z]+) ([A-Z][A-Za-z]{1,5}) ([A-Z][A-Za-z]{1,5})(?![A-Za-z0-9])"
+)
+# Lucas家长, Tommy低热: a given name before Chinese characters, unless a sign or a test is named after him.
+_BEFORE_CHINESE = re.compile(
+    r"(?<![A-Za-z0-9\-' ])([A-Z][a-z]{2,11})(?=[\u4e00-\u9fff])"
+    r"(?![\u4e00-\u9fff]{0,3}[征病氏法瘤线评综试管孔区窝点体囊窦反菌])"
+)
 
 
 def latin_name_spans(folded: str, text: str, cues: Mapping[int, Cue]) -> Iterator[tuple[int, int]]:
@@ -49,6 +59,7 @@ def latin_name_spans(folded: str, text: str, cues: Mapping[int, Cue]) -> Iterato
     Args:
       folded: fold(text). text: as written, because only capitals tell a name. cues: of the folded text.
     """
+    yield from initial_spans(text)
     if not _CAPITALIZED.search(text):
         return
     starts = {cue.end(): True for cue in LATIN_LABEL.finditer(folded)}
@@ -63,6 +74,12 @@ def latin_name_spans(folded: str, text: str, cues: Mapping[int, Cue]) -> Iterato
         at = found.end() if named else found.end(1)
         if named:
             yield found.span()
+    for found in _THREE_WORDS.finditer(text):
+        if found[1].lower() in _FAMILIES | _FAMILY and not {w.lower() for w in found.groups()} & _NO_NAMES:
+            yield found.span()
+    for found in _BEFORE_CHINESE.finditer(text):
+        if found[1].lower() in _GIVEN - _NO_NAMES:
+            yield found.span(1)
     for found in _WORDS.finditer(text):
         first, second = found[1].lower(), re.sub("[^a-z]", "", found[2].lower())
         if any(_is_pinyin(*pair) for pair in ((first, second), (second, first))):

@@ -208,3 +208,27 @@ def test_who_signs_has_any_name(text, names):
 )
 def test_what_signers_do_is_no_name(text):
     assert replaced(text) == []
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("患儿W.J.Y，女，2岁", ["W.J.Y"]),
+        ("签：HXL\n", ["HXL"]),
+        ("9:10 WYT\n换瓶 9:58 GHM\n", ["WYT", "GHM"]),
+        ("患儿LZX，编号7", ["LZX"]),
+        ("ZRH请假", ["ZRH"]),
+        ("核：L.M/TT\n", ["L.M", "TT"]),
+        ("名牌上写CHAN TSZ KIT，", ["CHAN TSZ KIT"]),
+        ("Lucas家长要求", ["Lucas"]),
+    ],
+)
+def test_initials_and_names_in_capitals(text, names):
+    assert set(names) <= set(replaced(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["患儿CRP，PCT高，MRI\n", "T-SPOT、MS-MLPA、BI-RADS\n", "医师 DR\n，8 P.M.，Gram染色，Turner征"]
+)
+def test_abbreviations_are_no_initials(text):
+    assert replaced(text) == []

@@ -220,3 +220,40 @@ def test_a_bed_goes_however_it_is_written(text, beds):
 )
 def test_what_a_ward_stands_before_is_not_always_a_bed(text):
     assert scrub(text, Known(), -30).text == text
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("上报编码ADR-330106-2023-00457。", "ADR-330106-2023-00457"),
+        ("陪护证P-00826，体温", "P-00826"),
+        ("血袋0561-24-003917送回", "0561-24-003917"),
+        ("伦理批件伦审2022-87，受者", "伦审2022-87"),
+        ("大便标本（CDC-HA-5512，", "CDC-HA-5512"),
+        ("样本WES23-1180F", "WES23-1180F"),
+        ("卡号尾数8821)", "8821"),
+        ("乘G1747次高铁，座位32K。", "G1747"),
+        ("提取码k7dq。", "k7dq"),
+        ("急诊观察//0023884420//采集", "0023884420"),
+        ("A037张三、A038王五被叫", "A037"),
+        ("取消请拨(027)85660-9123。", "(027)85660-9123"),
+        ("或者打8662-3391。", "8662-3391"),
+        ("联系人蓬莱，82831120-603。", "82831120-603"),
+        ("微博 weibo.com/u/5530187264", "weibo.com/u/5530187264"),
+        ("网名今天也要早睡称，", "今天也要早睡"),
+        ("公众号“sxetyy_hx”咨询", "sxetyy_hx"),
+    ],
+)
+def test_codes_journeys_and_names_of_the_net_go(text, value):
+    assert value in [text[r.start : r.end] for r in scrub(text, Known(), -30).replaced]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CA-125 35，COVID-19，BI-RADS 3，17-OHP，T-SPOT，GB-18030",
+        "样本20例，标本3份，编码区1234，条码完整，座位不足",
+    ],
+)
+def test_what_has_a_line_is_not_always_a_code(text):
+    assert scrub(text, Known(), -30).text == text
