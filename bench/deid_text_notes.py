@@ -1,4 +1,4 @@
-"""Chinese notes of fourteen writers who knew no rule through `deid`'s scrubber: recall by class, over-redaction.
+"""Chinese notes of writers who knew no rule through `deid`'s scrubber: recall by class, over-redaction.
 
     python bench/deid_text_notes.py [--writers 1 2 ...] [--no-known] [--times 3] [--misses 40]
 
@@ -18,6 +18,8 @@ from deid_text_cases import Lists, person
 from p2med.deid.text import LAYERS, Known
 
 HERE = Path(__file__).parent
+NOTES = HERE / "deid_text_notes"
+WRITERS = sorted(int(p.stem[1:]) for p in NOTES.glob("a*.txt"))
 MARK = re.compile(r"\{([a-z]+)=([^}]+)\}")
 CLASS = {
     "child": "known name",
@@ -64,14 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--writers", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16])
+    parser.add_argument("--writers", type=int, nargs="+", default=WRITERS)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--no-known", action="store_true", help="no list of known values")
     parser.add_argument("--misses", type=int, default=0, help="show so many misses and excesses")
     options = parser.parse_args()
     lists = [Lists(HERE / f"deid_text_values{n}.csv") for n in ("", "_2", "_3", "_4")]
     for writer in options.writers:
-        templates = read_templates([HERE / "deid_text_notes" / f"a{writer}.txt"])
+        templates = read_templates([NOTES / f"a{writer}.txt"])
         figures, draw = Figures(), random.Random(writer)
         for turn in range(options.times):
             for template in templates:
