@@ -1,8 +1,9 @@
 """Burned-in text on a film or slice, found without a model: many sharp strokes side by side in a small place.
 
 A rib, a tube or a vessel is one stroke; within its own height a line of characters changes between dark and
-bright several times, in both directions, and its strokes have one grey. A side marker (R, L, AP) is too short
-to be a line, and stays.
+bright several times, in both directions, and its strokes have one grey. Each place is judged by a window of
+its own, so that bones beside a word take nothing off its score. A side marker (R, L, AP) is too short to be a
+line, and stays.
 """
 
 from collections.abc import Iterator
@@ -17,15 +18,14 @@ from p2med.deid.strokes import CELL_PX, HEIGHTS_CELLS, Strokes, find_strokes, gr
 Box = tuple[int, int, int, int]
 """Top, bottom, left, right in pixels; bottom and right are outside."""
 HALVINGS = 2
-SMALLEST_SIDE_PX = 48
+SMALLEST_SIDE_PX, SMALLEST_HALVED_PX = 48, 200
+"""In a smaller halved picture ribs are as thin and sharp as strokes."""
 LARGEST_SIDE_PX = 2400
 LEAST_EDGES_X, LEAST_EDGES_Y = 1.3, 0.8
 """Edges of strokes that a line of text is long, in its own height: across, and down."""
-TEXT_SCORE = 20.0
-"""Of burned-in strings hardly one is below 25, of other places few are above 15 (bench/deid_pixels.md)."""
-TALL, TALL_SCORE = 0.4, 23.0
-"""As a share of the picture's height: anatomy, or text that touches much of it."""
-PART_SCORE = 8.0
+TEXT_SCORE = 34.0
+"""Of burned-in strings hardly one is below 38, of lungs and bones few are above 30 (bench/deid_pixels.md)."""
+PART_SCORE = 16.0
 """Beside a line of text this is a part of it."""
 NARROWEST_LINE = 1.2
 """Width in heights: R is narrower, two hanzi are 2."""
@@ -49,6 +49,8 @@ class _Line:
 
     box: Box
     score: float
+    core: tuple[int, int]
+    """Height and width of the part that is text without doubt."""
 
 
 def find_text(values: np.ndarray, ct: bool = False, padding: tuple[int, int] | None = None) -> Found:
@@ -66,24 +68,28 @@ def find_text(values: np.ndarray, ct: bool = False, padding: tuple[int, int] | N
     while max(grey.shape) > LARGEST_SIDE_PX:
         grey, size = halved(grey), size * 2
     boxes: list[Box] = []
-    for _ in range(HALVINGS + 1):
-        if min(grey.shape) < SMALLEST_SIDE_PX:
+    for halvings in range(HALVINGS + 1):
+        if min(grey.shape) < (SMALLEST_HALVED_PX if halvings else SMALLEST_SIDE_PX):
             break
         found = [b for one in (grey, 255 - grey) for b in _text_lines(find_strokes(one))]
         larger = [_enlarged(b, size, values.shape) for b in found]
-        boxes += [b for b in larger if not _is_known(b, boxes)]
+        boxes += [_as_known(b, boxes) for b in larger]
         grey, size = halved(grey), size * 2
     kept = tuple(b for b in dict.fromkeys(boxes) if not any(_inside(b, other) for other in boxes))
     return Found(kept, any(_touches_lungs(b, values.shape) for b in kept))
 
 
-def _is_known(box: Box, finer: list[Box]) -> bool:
-    """True when the finer picture showed the same line: there it runs less into its neighbours."""
-    columns = np.zeros(box[3] - box[2], bool)
+def _as_known(box: Box, finer: list[Box]) -> Box:
+    """With the rows that the finer picture showed of the same line: there it meets fewer neighbours."""
+    columns, same = np.zeros(box[3] - box[2], bool), []
     for top, bottom, left, right in finer:
-        if _inside((top, bottom, max(left, box[2]), min(right, box[3])), box):
-            columns[max(0, left - box[2]) : max(0, right - box[2])] |= 4 * (bottom - top) > box[1] - box[0]
-    return bool(columns.mean() > 0.75)
+        within = top, bottom, max(left, box[2]), min(right, box[3])
+        if _inside(within, box) and within[2] < within[3] and 4 * (bottom - top) > box[1] - box[0]:
+            columns[within[2] - box[2] : within[3] - box[2]] = True
+            same.append(within)
+    if columns.mean() <= 0.75:
+        return box
+    return min(b[0] for b in same), max(b[1] for b in same), box[2], box[3]
 
 
 # ---------------------------------------------------------------- lines
@@ -91,57 +97,74 @@ def _is_known(box: Box, finer: list[Box]) -> bool:
 
 def _text_lines(strokes: Strokes) -> Iterator[Box]:
     lines = list(_lines(strokes))
-    parts = [x.box for x in lines if x.score >= PART_SCORE]
+    parts = [x.box for x in lines]
     for line in lines:
-        tall = line.box[1] - line.box[0] > TALL * strokes.mask.shape[0]
-        if line.score >= (TALL_SCORE if tall else TEXT_SCORE):
+        if line.score >= TEXT_SCORE:
             box = _joined_with_all(line.box, parts)
-            if not _is_marker(box, strokes.mask):
+            if not (_is_narrow(*line.core) and _is_marker(box, strokes.mask)):
                 yield _grown(box, strokes.mask)
 
 
 def _lines(strokes: Strokes) -> Iterator[_Line]:
-    edges_x, edges_y = in_cells(strokes.edges_x), in_cells(strokes.edges_y)
-    places = np.zeros(edges_x.shape, bool)
-    most_x, most_y = np.zeros(edges_x.shape, np.float32), np.zeros(edges_x.shape, np.float32)
-    for height in HEIGHTS_CELLS:
-        window = (height, 2 * height)
-        if edges_x.shape[0] < window[0] or edges_x.shape[1] < window[1]:
-            continue
-        per_height = height / CELL_PX
-        x = ndimage.uniform_filter(edges_x, window, mode="constant") * per_height
-        y = ndimage.uniform_filter(edges_y, window, mode="constant") * per_height
-        here = (x >= LEAST_EDGES_X) & (y >= LEAST_EDGES_Y)
-        if here.any():
-            most_x, most_y = np.maximum(most_x, x * here), np.maximum(most_y, y * here)
-            places |= ndimage.binary_dilation(here, np.ones(window))
+    """Places that look like text, each with the score of its best window."""
+    grids = list(_scores(strokes))
+    if not grids:
+        return
+    score = np.maximum.reduce([s for _, s in grids])
+    places, surely = (
+        np.logical_or.reduce([ndimage.binary_dilation(s >= least, np.ones(w)) for w, s in grids])
+        for least in (PART_SCORE, TEXT_SCORE)
+    )
     labels, _ = ndimage.label(places, np.ones((3, 3)))
     for number, cells in enumerate(ndimage.find_objects(labels), 1):
         mine = labels[cells] == number
-        density = float(most_x[cells][mine].max() * most_y[cells][mine].max())
-        rows, columns = (slice(max(0, (c.start - 1) * CELL_PX), (c.stop + 1) * CELL_PX) for c in cells)
-        line = _line(strokes, rows, columns, density)
-        if line is not None:
-            yield line
+        rows, columns = (slice(max(0, c.start - 1) * CELL_PX, (c.stop + 1) * CELL_PX) for c in cells)
+        box = _tight(strokes.mask, rows, columns)
+        if box is not None:
+            best = float(score[cells][mine].max())
+            core = (surely[cells] & mine).repeat(CELL_PX, 0).repeat(CELL_PX, 1)
+            yield _Line(box, best, _shape_of(strokes.mask, cells, core))
 
 
-def _line(strokes: Strokes, rows: slice, columns: slice, density: float) -> _Line | None:
-    """Its tight box, and how much it looks like text: edges in both directions, contrast, one grey."""
-    mask = strokes.mask[rows, columns]
-    # Specks of noise do not make a line longer.
-    solid = mask & (ndimage.uniform_filter(mask.astype(np.float32), 3, mode="constant") > 2.5 / 9)
+def _scores(strokes: Strokes) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """How much every window of a height looks like text: edges both ways, contrast, one grey."""
+    ridges = strokes.mask & (ndimage.maximum_filter(strokes.grey, 3) == strokes.grey)
+    grey = np.where(ridges, strokes.grey, np.float32(0))
+    contrast = np.where(ridges, strokes.contrast, np.float32(0))
+    noise = strokes.noise / CELL_PX**2
+    sums = [in_cells(x) for x in (strokes.edges_x, strokes.edges_y, ridges, grey, grey**2, contrast, noise)]
+    for height in HEIGHTS_CELLS:
+        window = (height, 2 * height)
+        if min(sums[0].shape) < window[1]:
+            continue
+        x, y, count, total, squares, above, noise = (
+            ndimage.uniform_filter(s, window, mode="constant") for s in sums
+        )
+        x, y = x * (height / CELL_PX), y * (height / CELL_PX)
+        count = np.maximum(count, 1e-6)
+        above = above / count
+        uneven = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0)) / np.maximum(above, 1)
+        over_noise = np.minimum(above / np.maximum(noise, 1), 40)
+        here = (x >= LEAST_EDGES_X) & (y >= LEAST_EDGES_Y)
+        yield window, here * x * y * np.sqrt(over_noise) / (0.5 + np.minimum(uneven, 1))
+
+
+def _shape_of(mask: np.ndarray, cells: tuple[slice, slice], core: np.ndarray) -> tuple[int, int]:
+    """Height and width in pixels of the strokes in a part of some cells."""
+    rows, columns = (slice(c.start * CELL_PX, c.stop * CELL_PX) for c in cells)
+    box = _tight(mask[rows, columns] & core, slice(0, None), slice(0, None))
+    return (0, 0) if box is None else (box[1] - box[0], box[3] - box[2])
+
+
+def _tight(mask: np.ndarray, rows: slice, columns: slice) -> Box | None:
+    """The box of what stands in a part of the picture; specks of noise do not make it longer."""
+    part = mask[rows, columns]
+    solid = part & (ndimage.uniform_filter(part.astype(np.float32), 3, mode="constant") > 2.5 / 9)
     high, wide = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if not len(high):
         return None
-    grey = strokes.grey[rows, columns]
-    ridges = mask & (ndimage.maximum_filter(grey, 3) == grey)
-    at = ridges if ridges.sum() >= 5 else mask
-    contrast = float(np.median(strokes.contrast[rows, columns][at]))
-    over_noise = contrast / max(1.0, float(np.median(strokes.noise[rows, columns])))
-    uneven = float(grey[at].std()) / max(1.0, contrast)
     top, left = rows.start, columns.start
-    box = (top + int(high[0]), top + int(high[-1]) + 1, left + int(wide[0]), left + int(wide[-1]) + 1)
-    return _Line(box, density * min(over_noise, 40.0) ** 0.5 / (0.5 + min(uneven, 1.0)))
+    return top + int(high[0]), top + int(high[-1]) + 1, left + int(wide[0]), left + int(wide[-1]) + 1
 
 
 # ---------------------------------------------------------------- boxes
@@ -177,11 +200,15 @@ def _joined(box: Box, other: Box) -> Box:
 def _is_marker(box: Box, mask: np.ndarray) -> bool:
     """One letter or sign: narrow, and not several lines above each other."""
     top, bottom, left, right = box
-    if right - left >= NARROWEST_LINE * (bottom - top):
+    if not _is_narrow(bottom - top, right - left):
         return False
     rows = mask[top:bottom, left:right].any(1)
     gaps = np.flatnonzero(np.diff(rows.astype(np.int8)) == -1)
     return len(gaps) == 0
+
+
+def _is_narrow(height: int, width: int) -> bool:
+    return width < NARROWEST_LINE * height
 
 
 def _reach(columns: np.ndarray, height: int) -> int:
