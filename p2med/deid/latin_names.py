@@ -49,7 +49,7 @@ _THREE_WORDS = re.compile(
 # Lucas家长, Tommy低热: a given name before Chinese characters, unless a sign or a test is named after him.
 _BEFORE_CHINESE = re.compile(
     r"(?<![A-Za-z0-9\-' ])([A-Z][a-z]{2,11})(?=[\u4e00-\u9fff])"
-    r"(?![\u4e00-\u9fff]{0,3}[征病氏法瘤线评综试管孔区窝点体囊窦反菌])"
+    r"(?![\u4e00-\u9fff]{0,3}[征病氏法瘤线评综试管孔区窝点体囊窦反菌]|等|指出|认为|报道)"
 )
 
 

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Iterator
 
+from p2med.deid.keep import CLINICAL_WORDS
 from p2med.deid.language import language
 from p2med.deid.place_words import (
     ADDRESS_CUE,
@@ -19,25 +20,45 @@ from p2med.deid.place_words import (
     GENERIC,
     HOSPITAL,
     NO_EMPLOYER,
+    NO_VILLAGE,
     NUMBERED_CLASS,
     ROAD,
     SCHOOL,
+    SHOP,
     TAIL,
     UNIT,
+    VILLAGE,
     VILLAGE_OF,
     WORKS,
     WORKS_AS,
     WORKS_AT,
+    all_counties,
     bare_cities,
+    counties,
 )
 from p2med.deid.words import words
 
+_ONLY_CHINESE = re.compile(rf"[{CN}]+")
+# Two characters that follow each other like this are an everyday word: 考虑寨.
+_A_WORD = -5.0
 _LONGEST_NAME, _LONGEST_ADDRESS = 20, 80
 _INSIDE = re.compile(rf"[{CN}\da-z()·&]")
 _REGION = re.compile("|".join(sorted({*words("province"), *words("city")}, key=len, reverse=True)))
 _BARE_CITY = re.compile(bare_cities())
 _SUFFIX = r"(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区|自治州|地区|州|盟)"
 _REGION_HERE = re.compile(rf"(?:{_REGION.pattern}){_SUFFIX}?(?:辖区)?")
+_COUNTY_SUFFIX = r"(?:[\u4e00-\u9fff]{0,4}自治[县旗]|[县旗](?![医里城级])|区(?![医域别])|市(?![场民医里区]))"
+# 恩施来凤, 河南新乡封丘: a county behind its city.
+_COUNTY_HERE = re.compile(rf"(?:{all_counties()}){_COUNTY_SUFFIX}?")
+# 务川县, 若尔盖, 从孟连来: alone where its name is no word and a small word of place or a sign is beside it.
+_COUNTY_ALONE = re.compile(
+    rf"(?:{all_counties()}){_COUNTY_SUFFIX}|(?:(?<=[从自住回去到在至赴经现由])|(?<![{CN}\d]))(?:{counties()})"
+    rf"(?=人|籍|的|来|转|打工|务工|放牧|做生意|经商|深山|山里|乡下|外婆|奶奶|老家|[,，。;、)\s(]|$|[{CN}]{{2,3}}(?:[店厂馆]|镇|乡|村|县))"
+)
+_BEFORE_TOWN = re.compile(rf"(?<![{CN}\d])(?:{_REGION.pattern}|{all_counties()})(?=[{CN}]{{2}}(?![{CN}]))")
+_OVER = re.compile(rf"(?<=途经)(?:{all_counties()})")
+# 汉川马口, 仙桃彭场: a town behind its region, with nothing behind that.
+_TOWN = re.compile(r"[\u4e00-\u9fff]{2}(?=[,，。;、)\n]|\s|$|人|籍|来|转来|[土苗彝壮藏回]家?族)")
 _COMPONENT = re.compile(rf"\s?[{CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
 # An estate whose name has no such ending, before the number of a house.
 _ESTATE = re.compile(
@@ -50,13 +71,17 @@ _LAST = re.compile(
 )
 # 玉泉区 alone; not 肝区, 病区, 小区, 隔离区.
 _DISTRICT = re.compile(
-    rf"(?<![{CN}\d])(?P<name>[{CN}]{{2}})(?<![心肺肝肾脾胃前后左右侧病社小院辖码])[区县](?![{CN}\da-z])"
+    rf"(?<![{CN}\d])(?P<name>[{CN}]{{2}})(?<![心肺肝肾脾胃前后左右侧病社小院辖码皮])[区县](?![{CN}\da-z])"
 )
 _HOUSE = re.compile(r"\d{1,3}(?:栋|号楼|幢)\s?(?:\d{1,2}单元)?\s?(?:\d{2,4}室?)?|[a-z]座\d{2,4}室?")
-_DELIMITED = re.compile(r"[^,，。;；\n\t!?、:]{2,50}")
+# 女生楼203, 2号宿舍楼306
+_DORMITORY = re.compile(r"(?:\d{1,2}号)?(?:[男女]生|宿舍|公寓|家属)楼\d{2,4}室?")
+_DELIMITED = re.compile(
+    r"(?!\s?(?:诊断|编码|性别|年龄|电话|职业|已|签字|同上|姓名))[^,，。;；\n\t!?、:]{2,50}"
+)
 _CLASS_LABEL = re.compile(r"(?:班级|年级|班别|所在班)\s?[:：]?\s{0,2}")
 _NEXT_LABEL = re.compile(
-    r"\s?(?:既往|过敏|家族史|电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
+    r"\s?(?:签字|编码|诊断|\d{1,2}月龄|既往|过敏|家族史|电话|联系|邮编|手机|姓名|性别|年龄|单位|职业|民族|与患儿|关系|入院|病史|身份证|邮政|,)"
 )
 
 
@@ -106,6 +131,8 @@ def _employers(folded: str) -> Iterator[tuple[int, int, str]]:
             if pattern is WORKS_AS and NO_EMPLOYER.match(folded, start):
                 continue
             yield start, end, "company"
+    for found in SHOP.finditer(folded):
+        yield *found.span("value"), "company"
     for found in BRAND.finditer(folded):
         yield *found.span(), "company"
 
@@ -175,10 +202,13 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
         start = _name_start(folded, found.start())
         if found.end() - start >= 3:
             yield start, found.end(), "address"
+    yield from _counties_and_villages(folded)
     for found in ESTATE.finditer(folded):
         start = _after_cuts(folded, found.start(), found.end("value"))
         if found.end("value") - start >= 4:
             yield start, found.end(), "address"
+    for found in _DORMITORY.finditer(folded):
+        yield *found.span(), "address"
     for found in _DISTRICT.finditer(folded):
         if found["name"] not in language().pair:
             yield *found.span(), "address"
@@ -188,6 +218,28 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
             yield start, found.end(), "address"
 
 
+def _counties_and_villages(folded: str) -> Iterator[tuple[int, int, str]]:
+    """务川, 若尔盖县, 汉川马口; 瓦洛村, 岔河村坪上组."""
+    for pattern in (_COUNTY_ALONE, _OVER):
+        for found in pattern.finditer(folded):
+            end = max(found.end(), _chain_end(folded, found.end()))
+            yield found.start(), _town_end(folded, end) or end, "address"
+    for found in _BEFORE_TOWN.finditer(folded):
+        if end := _town_end(folded, found.end()):
+            yield found.start(), end, "address"
+    for found in VILLAGE.finditer(folded):
+        start = _name_start(folded, found.start())
+        name = folded[start : found.start()]
+        word = len(name) == 2 and language().pair.get(name, -99.0) > _A_WORD
+        if 1 <= len(name) <= 5 and not word and _ONLY_CHINESE.fullmatch(name) and not NO_VILLAGE.match(name):
+            yield start, found.end(), "address"
+
+
+def _town_end(folded: str, at: int) -> int | None:
+    town = _TOWN.match(folded, at)
+    return town.end() if town and town[0] not in language().pair and town[0] not in CLINICAL_WORDS else None
+
+
 def _chain_end(folded: str, start: int, announced: bool = False) -> int:
     """The end of the parts of an address from `start` on; after a cue, of a last part of any kind."""
     at = start
@@ -195,6 +247,8 @@ def _chain_end(folded: str, start: int, announced: bool = False) -> int:
     while region:
         at = region.end()
         region = _REGION_HERE.match(folded, at)
+    if at > start and (county := _COUNTY_HERE.match(folded, at)):
+        at = county.end()
     while part := _COMPONENT.match(folded, at) or (at > start and _ESTATE.match(folded, at)) or None:
         if CUT.search(folded, at, part.end()) or at - start > _LONGEST_ADDRESS:
             break

@@ -69,8 +69,8 @@ def signature_spans(folded: str) -> Iterator[tuple[int, int]]:
         gap = found["gap"].strip()
         if talk and gap == ":" and found["person"]:
             continue
-        if found["gap"] == "是" and not found["person"]:
-            continue  # 检查是肺炎
+        if found["gap"] in ("是", "为", "系", "(") and not found["person"]:
+            continue  # 送检为脂肪
         if not (found["gap"] or found["person"] or _has_family(folded, start, end)):
             continue  # 记录完整
         sure = bool(gap) or bool(found["gap"]) and _ENDS.match(folded, end) is not None

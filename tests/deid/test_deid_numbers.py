@@ -257,3 +257,50 @@ def test_codes_journeys_and_names_of_the_net_go(text, value):
 )
 def test_what_has_a_line_is_not_always_a_code(text):
     assert scrub(text, Known(), -30).text == text
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("土家族，恩施来凤人", "恩施来凤"),
+        ("女，河南新乡封丘。", "河南新乡封丘"),
+        ("住哪？黄陂前川，来", "黄陂前川"),
+        ("刚从务川县赶来", "务川县"),
+        ("去孟连外婆家", "孟连"),
+        ("从若尔盖来", "若尔盖"),
+        ("入户瓦洛村，", "瓦洛村"),
+        ("我是拉果乡的", "拉果乡"),
+        ("宿舍女生楼203又", "女生楼203"),
+        ("今转湖南省儿童医院心外", "湖南省儿童医院"),
+        ("来自柳州市工人医院进修", "柳州市工人医院"),
+        ("采集在山东省血液中心，", "山东省血液中心"),
+        ("申请北京春苗慈善基金会救助", "北京春苗慈善基金会"),
+        ("在个旧市鑫源选矿厂打零工", "个旧市鑫源选矿厂"),
+        ("经营面馆(马家老尕面馆)。", "马家老尕面馆"),
+        ("湖南环境生物职业技术学院实习", "湖南环境生物职业技术学院"),
+        ("学校采荷三小发起", "采荷三小"),
+        ("扣河子中心校。", "扣河子中心校"),
+        ("小学 一(1) 李芳", "一(1)"),
+        ("家长 三2班，", "三2班"),
+        ("集中于302班,", "302班"),
+    ],
+)
+def test_counties_villages_shops_and_classes(text, value):
+    done = scrub(text, Known(), -30)
+    start = text.index(value)
+    covered = {n for r in done.replaced for n in range(r.start, r.end)}
+    assert covered >= set(range(start, start + len(value))), done.text
+    assert len(covered) <= len(value) + 3, done.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "农村、本村、乡镇、老乡，镇静镇吐，寨卡病毒，考虑寨卡",
+        "延长疗程，资源不足，合作可，和平共处，温泉好",
+        "面馆吃饭后，工厂上班，基金会救助，大药厂出的药",
+        "血吸虫病村筛查，住址 诊断 初诊",
+    ],
+)
+def test_general_words_of_places_stay(text):
+    assert scrub(text, Known(), -30).text == text
