@@ -1,13 +1,13 @@
 """How well `p2med plan` foretells the memory of real trainings: 40 configurations, each in its own process.
 
-    python bench/plan.py --measure [--half fit|test] [--workers 2]   trains what is not measured yet
-    python bench/plan.py --fit      constants from the first half into p2med/plan/constants.yaml
-    python bench/plan.py --table    every configuration: predicted, measured, error
+    python bench/plan.py --measure [--workers 2]   trains what is not measured yet
+    python bench/plan.py --fit                     constants of the half `fit` into p2med/plan/constants.yaml
+    python bench/plan.py --table                   every configuration: predicted, measured, error
+    python bench/plan.py --set 1 --count 20 --measure --table      others, that nobody has seen
 
 A configuration is a recipe and a finished mix; what is measured is the greatest resident memory that the
-kernel counted for `p2med train` (ru_maxrss of the process). Which half a configuration belongs to is decided
-by a hash of what it is. Constants are fitted on one half alone. `--set 1` draws other configurations, for a
-second look after the planner was changed. Figures: bench/plan.md.
+kernel counted for `p2med train` (ru_maxrss of the process). A hash of what a configuration is puts it into
+one of two halves, `fit` and `test`; those of another `--set` are all new. Figures: bench/plan.md.
 """
 
 import argparse
@@ -88,10 +88,10 @@ def measure(place: Path) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- foretelling, fitting, looking
 
-TERMS = ("base", "vocabulary", "kernel", "attention_kernel", "slack")
+TERMS = ("base", "kernel")
 WORK = ("start", "float32", "bfloat16", "bytes", "operation")
-UNDER_COSTS = 4.0
-"""A prediction that is too low stops a training; one that is too high leaves some memory unused."""
+UNDER, OVER = 0.05, 0.15
+"""Errors that are borne: a training that needs more than foretold stops, one that needs less wastes some."""
 
 
 def foretell(place: Path) -> list[StagePlan]:
@@ -121,44 +121,38 @@ def _causes(plan: StagePlan) -> dict[str, Any]:
 
 def memory_terms(usage: Usage) -> tuple[float, list[float]]:
     """What needs no constant, and what each of TERMS is multiplied with."""
-    made = sum(usage.peak.values())
-    known = max(sum(usage.held.values()) + made, usage.built)
-    kernels = min(usage.kernels, KERNELS_KEPT)
-    return known, [1.0, usage.vocabulary, kernels, usage.attention_kernels * usage.threads, made]
+    known = max(sum(usage.held.values()) + sum(usage.peak.values()), usage.built)
+    return known, [1.0, min(usage.kernels, KERNELS_KEPT)]
 
 
 def fit(places: list[Path]) -> dict[str, dict[str, float]]:
-    """Constants from measured configurations: least absolute relative error, under counting more."""
+    """Constants from measured configurations: the greatest error, as a share of what is borne, is least."""
     found = constants()
     peaks = np.array([measure(p)["peak_gib"] * GIB for p in places])
-    for _ in range(5):  # which stage is the greatest depends on the constants
-        rows, known = [], []
-        for place in places:
-            usages = [Usage(**s["usage"]) for s in causes(place)["stages"]]
-            worst = max(usages, key=lambda u: sum(memory_on(devices()["cpu"], u, found).values()))
-            base, row = memory_terms(worst)
-            rows.append(row)
-            known.append(base)
-        found["memory"] = dict(zip(TERMS, _least(np.array(rows), peaks - known, peaks), strict=True))
+    rows, known = [], []
+    for place in places:
+        usages = [Usage(**s["usage"]) for s in causes(place)["stages"]]
+        base, row = max((memory_terms(u) for u in usages), key=lambda found: found[0])
+        rows.append(row)
+        known.append(base)
+    found["memory"] = dict(zip(TERMS, _least(np.array(rows), peaks - known, peaks, UNDER, OVER), strict=True))
     rows = [
         [1.0, *(sum(s["work"].get(k, 0.0) for s in causes(p)["stages"]) for k in WORK[1:])] for p in places
     ]
     seconds = np.array([measure(p)["cpu_seconds"] for p in places])
-    found["time"] = dict(zip(WORK, _least(np.array(rows), seconds, seconds, 1.0), strict=True))
+    found["time"] = dict(zip(WORK, _least(np.array(rows), seconds, seconds, OVER, OVER), strict=True))
     return found
 
 
-def _least(
-    rows: np.ndarray, wanted: np.ndarray, whole: np.ndarray, under: float = UNDER_COSTS
-) -> list[float]:
-    """Non-negative factors of the columns with the least weighed absolute error relative to `whole`."""
-    scale = np.maximum(np.abs(rows).max(0), 1e-30)
+def _least(rows: np.ndarray, wanted: np.ndarray, whole: np.ndarray, under: float, over: float) -> list[float]:
+    """Non-negative factors of the columns: least t with -under t <= error / whole <= over t everywhere."""
+    scale = np.maximum(np.abs(rows).max(0), 1e-30) / np.median(whole)
     a, b = rows / scale / whole[:, None], wanted / whole
-    count, terms = a.shape
-    eye = np.eye(count)
-    cost = np.concatenate([np.zeros(terms), np.ones(count), np.full(count, under)])
-    solved = linprog(cost, A_eq=np.hstack([a, -eye, eye]), b_eq=b, bounds=(0, None))
-    return [float(f"{x:.4g}") for x in solved.x[:terms] / scale]
+    one = np.ones((len(a), 1))
+    bounds = np.vstack([np.hstack([a, -over * one]), np.hstack([-a, -under * one])])
+    cost = np.append(np.full(a.shape[1], 1e-6), 1.0)
+    solved = linprog(cost, A_ub=bounds, b_ub=np.concatenate([b, -b]), bounds=(0, None))
+    return [float(f"{x:.4g}") for x in solved.x[:-1] / scale]
 
 
 def table(places: list[Path], half: dict[str, str]) -> str:
@@ -168,7 +162,7 @@ def table(places: list[Path], half: dict[str, str]) -> str:
         "| | half | model | predicted, GiB | measured, GiB | error | CPU s | predicted | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    errors: dict[str, list[tuple[float, float]]] = {"fit": [], "test": []}
+    errors: dict[str, list[tuple[float, float]]] = {"fit": [], "test": [], "new": []}
     for place in places:
         stages, real = causes(place)["stages"], measure(place)
         usages = [Usage(**s["usage"]) for s in stages]
@@ -215,7 +209,7 @@ def main() -> None:
         tokenizer_file(name, options.folder)
     torch.set_num_threads(1)
     places = [prepare(n, options.which, options.folder) for n in range(options.count)]
-    half = half_of(places)
+    half = half_of(places) if not options.which else {p.name: "new" for p in places}
     wanted = [p for p in places if options.half in (None, half[p.name])]
     if options.measure:
         with ThreadPoolExecutor(options.workers) as workers:

@@ -72,33 +72,28 @@ class Usage:
     """What memory depends on.
 
     held: weights, optimizer and kept features; peak: what a pass makes, at its worst moment; built: the
-    weights while the model is built; kernels, attention_kernels: how many different ones a CPU compiles.
+    weights while the model is built; kernels: how many a CPU compiles.
     """
 
     held: dict[str, float]
     peak: dict[str, float]
     built: float
-    vocabulary: int
     kernels: float
-    attention_kernels: float
-    threads: int
 
 
 def memory_on(device: Device, usage: Usage, fitted: dict[str, dict[str, float]]) -> dict[str, float]:
     """Bytes by what they are; their sum is the peak."""
-    made = sum(usage.peak.values())
-    found: Counter[str] = Counter({**usage.held, **usage.peak})
+    found: Counter[str] = Counter(usage.held)
+    found.update(usage.peak)
     while_built = usage.built - sum(found.values())
     if while_built > 0:
         found["building"] = while_built
     if device.flops_per_s:
+        made = sum(usage.peak.values())
         return dict(found + Counter({"base": CARD_BASE, "allocator": CARD_SLACK * made}))
     c = fitted["memory"]
-    kernels = c["kernel"] * min(usage.kernels, KERNELS_KEPT)
-    kernels += c["attention_kernel"] * usage.attention_kernels * usage.threads
-    found["base"] = c["base"] + c["vocabulary"] * usage.vocabulary
-    found["allocator"] = c["slack"] * made
-    found["kernels"] = kernels
+    found["base"] = c["base"]
+    found["kernels"] = c["kernel"] * min(usage.kernels, KERNELS_KEPT)
     return dict(found)
 
 

@@ -1,7 +1,7 @@
 """What to turn when a recipe does not fit: the smallest change first, each tried by the planner itself.
 
-Conversations a pass change nothing that is learned; the types of frozen weights and of numbers change
-rounding; a smaller rank or shorter texts change the model or its data, so they come last.
+Conversations a pass, where features are kept and computing layers again change nothing that is learned; types
+change rounding; a smaller rank or shorter texts change the model or its data, so they come last.
 """
 
 from collections.abc import Callable, Iterator
@@ -99,6 +99,16 @@ def frozen_type(sections: Sections, plan: StagePlan) -> Iterator[Knob]:
         )
 
 
+def recomputing(sections: Sections, plan: StagePlan) -> Iterator[Knob]:
+    if not sections.train.gradient_checkpointing:
+        yield Knob(
+            "train.gradient_checkpointing=true",
+            "each layer is computed again in backward: one more forward pass, and learns the same",
+            "反向时重新计算每一层：多一次前向，学到的内容不变",
+            _with_train(sections, gradient_checkpointing=True),
+        )
+
+
 def features_kept(sections: Sections, plan: StagePlan) -> Iterator[Knob]:
     if plan.usage.held.get("features") and sections.train.feature_cache_gib:
         yield Knob(
@@ -158,8 +168,9 @@ def tokens(sections: Sections, plan: StagePlan) -> Iterator[Knob]:
 
 FAMILIES: tuple[Callable[[Sections, StagePlan], Iterator[Knob]], ...] = (
     conversations_a_pass,
-    frozen_type,
     features_kept,
+    frozen_type,
+    recomputing,
     number_type,
     rank,
     tokens,

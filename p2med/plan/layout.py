@@ -12,7 +12,7 @@ from p2med.model.shape import plugin
 from p2med.model.vlm import P2MedForConditionalGeneration
 from p2med.plan.meter import without_memory
 from p2med.train.config import StageConfig, TrainConfig
-from p2med.train.freeze import learn_only, part_of
+from p2med.train.freeze import learn_only, part_of, recompute, training_types
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def lay_out(
     if section.llm.weights:
         model.language_model.to(getattr(torch, section.llm.dtype))
     built = 0
-    for entry in train.stages[: train.stages.index(stage) + 1]:
+    stages = train.stages[: train.stages.index(stage) + 1]
+    begins = max((n for n, entry in enumerate(stages) if entry.anew), default=0)
+    for entry in stages[begins:]:
         with torch.device("meta"):
             if "adapter" in entry.learn and section.adapter is not None:
                 add_adapter(model, section.adapter, seed=0)
@@ -76,11 +78,9 @@ def lay_out(
                 model.add_report_words(*words[entry.stage], seed=0)
         learn_only(model, entry.learn, heads=entry.stage in words)
         built = max(built, sum(_bytes(p) for p in model.parameters()))
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-            elif train.frozen_dtype:
-                parameter.data = parameter.data.to(getattr(torch, train.frozen_dtype))
+        training_types(model, getattr(torch, train.frozen_dtype) if train.frozen_dtype else None)
+    if train.gradient_checkpointing:
+        recompute(model.language_model)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     without_memory(model, fake)
     model.train()

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import torch
@@ -93,6 +94,8 @@ class Meter(TorchDispatchMode):
         made = [x for x in tree_leaves(out) if isinstance(x, FakeTensor)]
         for tensor in made:
             self._note(tensor)
+        if torch.Tag.pointwise in func.tags:
+            self._reach(_copied_inside([*given, *made]))
         if not func.is_view:
             self._cost(func, args, kwargs, out, given, made)
         return out
@@ -115,9 +118,13 @@ class Meter(TorchDispatchMode):
 
         self._living[key] = (weakref.ref(storage, gone), size, label)
         self.live[label] += size
-        total = sum(self.live.values())
+        self._reach(0)
+
+    def _reach(self, inside: int) -> None:
+        """Keep this moment if it is the worst; `inside`: bytes that an operation makes for itself."""
+        total = sum(self.live.values()) + inside
         if total > self.peak:
-            self.peak, self.at_peak = total, Counter(self.live)
+            self.peak, self.at_peak = total, self.live + Counter({self._phase: inside})
 
     def _cost(self, func: Any, args: Any, kwargs: Any, out: Any, given: list, made: list) -> None:
         work = self.work.setdefault(self._phase, Work())
@@ -133,6 +140,16 @@ class Meter(TorchDispatchMode):
 def _without_numbers(tensor: Tensor) -> bool:
     large = tensor.is_floating_point() and tensor.numel() * tensor.element_size() > SMALL_BYTES
     return isinstance(tensor, FakeTensor) or large
+
+
+def _copied_inside(tensors: list[Tensor]) -> int:
+    """A CPU brings what an operation reads and writes to the widest type first, in tensors of its own.
+
+    Source: PyTorch's TensorIterator, compute_types.
+    """
+    several = [t for t in tensors if t.is_floating_point() and t.ndim]
+    widest = reduce(torch.promote_types, (t.dtype for t in several)) if several else torch.float32
+    return sum(t.numel() * widest.itemsize for t in several if t.dtype != widest)
 
 
 def _positions(indices: Any) -> list[Any]:

@@ -99,7 +99,7 @@ def _plan_stage(
     many = sections.model.llm.num_hidden_layers > LAYERS_QUICK or sections.model.llm.weights
     looked_at = chosen_passes(passes, PASSES_OF_MANY_LAYERS if many else PASSES)
     counted = count_passes(layout, stage, looked_at, train.dtype == "bfloat16")
-    usage = _usage(train, stage, data, words, layout, counted, passes)
+    usage = _usage(train, stage, data, layout, counted, passes)
     threads = train.threads or torch.get_num_threads()
     step, encoding = _times(
         data, layout, passes, counted, _keeps(stage), lambda w: seconds_on(device, w, threads, fitted)
@@ -139,30 +139,21 @@ def _usage(
     train: TrainConfig,
     stage: StageConfig,
     data: StageData,
-    words: Words,
     layout: Layout,
     counted: Counted,
     passes: Sequence[Pass],
 ) -> Usage:
-    kernels, attention = _kernels(counted, passes, train.dtype == "bfloat16")
     cache = min(train.feature_cache_gib * 2**30, _feature_bytes(stage, data, layout))
     return Usage(
-        held={
-            "weights": layout.weight_bytes,
-            "optimizer": 8 * layout.learned,
-            "features": cache,
-        },
+        held={"weights": layout.weight_bytes, "optimizer": 8 * layout.learned, "features": cache},
         peak=dict(counted.peak),
         built=layout.built_bytes,
-        vocabulary=words.vocabulary,
-        kernels=kernels,
-        attention_kernels=attention,
-        threads=train.threads or torch.get_num_threads(),
+        kernels=_kernels(counted, passes, train.dtype == "bfloat16"),
     )
 
 
-def _kernels(counted: Counted, passes: Sequence[Pass], half: bool) -> tuple[float, float]:
-    """Different products and attentions of all passes, from how many each pass adds to those before it.
+def _kernels(counted: Counted, passes: Sequence[Pass], half: bool) -> float:
+    """Different products of all passes, from how many each counted pass adds to those before it.
 
     In float32 only the convolutions of images are compiled, so that passes with as many slices share theirs.
     """
@@ -171,18 +162,14 @@ def _kernels(counted: Counted, passes: Sequence[Pass], half: bool) -> tuple[floa
         return {(p.tokens if half else 0, p.slices) for p in chosen}
 
     known: set = set()
-    new: list[tuple[int, int]] = []
+    new: list[int] = []
     for _, works in counted.work:
-        found = {k for w in works.values() for k in w.kernels} - known
+        found = {k for w in works.values() for k in w.kernels}
+        new.append(len(found - known))
         known |= found
-        attention = sum("attention" in k[0] for k in found)
-        new.append((len(found) - attention, attention))
     late = new[len(new) // 2 :]
     rest = len(sizes(passes) - sizes(p for p, _ in counted.work))
-    products, attentions = (
-        sum(n[i] for n in new) + rest * sum(n[i] for n in late) / len(late) for i in (0, 1)
-    )
-    return products, attentions
+    return sum(new) + rest * sum(late) / len(late)
 
 
 def _steps(stage: StageConfig, data: StageData, passes: Sequence[Pass], steps: int) -> int:

@@ -38,6 +38,16 @@ def test_counts_on_meta_are_those_of_the_real_model(learn, tied):
     assert layout.weight_bytes == sum(p.numel() * p.element_size() for p in model.parameters())
 
 
+def test_a_stage_that_begins_anew_has_no_adapter_of_the_stage_before():
+    s = sections(learn=("connector", "adapter"))
+    first = s.train.stages[0]
+    for anew, parts in ((False, {"adapter"}), (True, set())):
+        later = first.model_copy(update={"stage": "two", "learn": ("connector",), "anew": anew})
+        train = s.train.model_copy(update={"stages": (first, later)})
+        layout = lay_out(s.model, s.image, 420, train, later, {}, 4)
+        assert {p.part for p in layout.parts} & {"adapter"} == parts
+
+
 def test_the_8b_is_counted_without_its_memory(tmp_path):
     s = sections()
     big = s.model.model_validate({})
@@ -101,7 +111,7 @@ def test_the_first_knob_that_is_enough_is_named_and_is_enough(tmp_path):
     s = sections(batch=16, width=256, layers=3)
     device = small_device(80 * devices.GIB)
     whole = plan_training(s, tmp_path, device)[0]
-    device = small_device((whole.peak - 0.3 * sum(whole.usage.peak.values())) / knobs.SHARE)
+    device = small_device((whole.peak - 0.2 * sum(whole.usage.peak.values())) / knobs.SHARE)
     assert not knobs.fits(whole, device)
     found = knobs.advise(s, tmp_path, device, whole)
     assert found.fits
@@ -111,6 +121,18 @@ def test_the_first_knob_that_is_enough_is_named_and_is_enough(tmp_path):
     shown = report.text([whole], device, {STAGE: found}, zh=False)
     assert "does not fit" in shown and "--set train.stages.0.micro_batch_size=8" in shown
     assert "放不下" in report.text([whole], device, {STAGE: found}, zh=True)
+
+
+def test_computing_layers_again_is_named_when_nothing_else_is_left_and_is_enough(tmp_path):
+    everything = ("encoder", "connector", "llm")  # so nothing is frozen; one conversation a pass, none kept
+    s = sections(batch=1, width=64, layers=12, learn=everything, feature_cache_gib=0)
+    whole = plan_training(s, tmp_path, small_device(80 * devices.GIB))[0]
+    device = small_device((whole.peak - 0.2 * whole.usage.peak["activations"]) / knobs.SHARE)
+    found = knobs.advise(s, tmp_path, device, whole)
+    assert found.fits
+    assert [k.setting for k in found.knobs] == ["train.gradient_checkpointing=true"]
+    assert found.knobs[0].sections.train.gradient_checkpointing
+    assert knobs.fits(plan_training(found.knobs[0].sections, tmp_path, device)[0], device)
 
 
 def test_what_helps_is_named_even_when_it_is_not_enough(tmp_path):
