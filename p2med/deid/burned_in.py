@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from p2med.deid.burned_in_ct import text_on_slice
+from p2med.deid.burned_in_ocr import read_boxes
 from p2med.deid.strokes import CELL_PX, HEIGHTS_CELLS, Strokes, find_strokes, grey_of, halved, in_cells
 
 Box = tuple[int, int, int, int]
@@ -23,8 +24,9 @@ SMALLEST_SIDE_PX, SMALLEST_HALVED_PX = 48, 200
 LARGEST_SIDE_PX = 2400
 LEAST_EDGES_X, LEAST_EDGES_Y = 1.3, 0.8
 """Edges of strokes that a line of text is long, in its own height: across, and down."""
-TEXT_SCORE = 34.0
-"""Of burned-in strings hardly one is below 38, of lungs and bones few are above 30 (bench/deid_pixels.md)."""
+TEXT_SCORE, COARSE_SCORE = 27.0, 38.0
+"""Of burned-in strings hardly one is below 30; of lungs and bones few are above 25, and above 35 in a halved
+picture, where ribs are as thin as strokes (bench/deid_pixels.md)."""
 PART_SCORE = 16.0
 """Beside a line of text this is a part of it."""
 NARROWEST_LINE = 1.2
@@ -53,28 +55,35 @@ class _Line:
     """Height and width of the part that is text without doubt."""
 
 
-def find_text(values: np.ndarray, ct: bool = False, padding: tuple[int, int] | None = None) -> Found:
+def find_text(
+    values: np.ndarray, ct: bool = False, padding: tuple[int, int] | None = None, ocr: bool = False
+) -> Found:
     """Search one frame.
 
     Args:
       values: stored values [H, W], of any polarity.
       ct: the frame is a CT slice; text on it is found, but not where it is.
       padding: stored values of no meaning, both bounds included.
+      ocr: what RapidOCR's detector finds counts as well.
     """
     if ct:
         whole = (0, values.shape[0], 0, values.shape[1])
-        return Found((whole,), True) if text_on_slice(values, padding) else Found()
+        seen = text_on_slice(values, padding) or (ocr and bool(read_boxes(grey_of(values, padding))))
+        return Found((whole,), True) if seen else Found()
     grey, size = grey_of(values, padding), 1
     while max(grey.shape) > LARGEST_SIDE_PX:
         grey, size = halved(grey), size * 2
+    by_ocr = [_enlarged(b, size, values.shape) for b in read_boxes(grey)] if ocr else []
     boxes: list[Box] = []
     for halvings in range(HALVINGS + 1):
         if min(grey.shape) < (SMALLEST_HALVED_PX if halvings else SMALLEST_SIDE_PX):
             break
-        found = [b for one in (grey, 255 - grey) for b in _text_lines(find_strokes(one))]
+        least = COARSE_SCORE if halvings else TEXT_SCORE
+        found = [b for one in (grey, 255 - grey) for b in _text_lines(find_strokes(one), least)]
         larger = [_enlarged(b, size, values.shape) for b in found]
         boxes += [_as_known(b, boxes) for b in larger]
         grey, size = halved(grey), size * 2
+    boxes += by_ocr
     kept = tuple(b for b in dict.fromkeys(boxes) if not any(_inside(b, other) for other in boxes))
     return Found(kept, any(_touches_lungs(b, values.shape) for b in kept))
 
@@ -95,25 +104,25 @@ def _as_known(box: Box, finer: list[Box]) -> Box:
 # ---------------------------------------------------------------- lines
 
 
-def _text_lines(strokes: Strokes) -> Iterator[Box]:
-    lines = list(_lines(strokes))
+def _text_lines(strokes: Strokes, least: float) -> Iterator[Box]:
+    lines = list(_lines(strokes, least))
     parts = [x.box for x in lines]
     for line in lines:
-        if line.score >= TEXT_SCORE:
+        if line.score >= least:
             box = _joined_with_all(line.box, parts)
             if not (_is_narrow(*line.core) and _is_marker(box, strokes.mask)):
                 yield _grown(box, strokes.mask)
 
 
-def _lines(strokes: Strokes) -> Iterator[_Line]:
+def _lines(strokes: Strokes, least: float) -> Iterator[_Line]:
     """Places that look like text, each with the score of its best window."""
     grids = list(_scores(strokes))
     if not grids:
         return
     score = np.maximum.reduce([s for _, s in grids])
     places, surely = (
-        np.logical_or.reduce([ndimage.binary_dilation(s >= least, np.ones(w)) for w, s in grids])
-        for least in (PART_SCORE, TEXT_SCORE)
+        np.logical_or.reduce([_windows(s >= score_of, w) for w, s in grids])
+        for score_of in (PART_SCORE, least)
     )
     labels, _ = ndimage.label(places, np.ones((3, 3)))
     for number, cells in enumerate(ndimage.find_objects(labels), 1):
@@ -124,6 +133,11 @@ def _lines(strokes: Strokes) -> Iterator[_Line]:
             best = float(score[cells][mine].max())
             core = (surely[cells] & mine).repeat(CELL_PX, 0).repeat(CELL_PX, 1)
             yield _Line(box, best, _shape_of(strokes.mask, cells, core))
+
+
+def _windows(centres: np.ndarray, window: tuple[int, int]) -> np.ndarray:
+    """Every cell of the windows with these centres, as uniform_filter lays them."""
+    return ndimage.maximum_filter(centres, window, origin=[(n % 2) - 1 for n in window], mode="constant")
 
 
 def _scores(strokes: Strokes) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
@@ -137,15 +151,17 @@ def _scores(strokes: Strokes) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
         window = (height, 2 * height)
         if min(sums[0].shape) < window[1]:
             continue
-        x, y, count, total, squares, above, noise = (
-            ndimage.uniform_filter(s, window, mode="constant") for s in sums
+        x, y = (ndimage.uniform_filter(s, window, mode="constant") * (height / CELL_PX) for s in sums[:2])
+        here = (x >= LEAST_EDGES_X) & (y >= LEAST_EDGES_Y)
+        if not here.any():
+            continue
+        count, total, squares, above, noise = (
+            ndimage.uniform_filter(s, window, mode="constant") for s in sums[2:]
         )
-        x, y = x * (height / CELL_PX), y * (height / CELL_PX)
         count = np.maximum(count, 1e-6)
         above = above / count
         uneven = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0)) / np.maximum(above, 1)
         over_noise = np.minimum(above / np.maximum(noise, 1), 40)
-        here = (x >= LEAST_EDGES_X) & (y >= LEAST_EDGES_Y)
         yield window, here * x * y * np.sqrt(over_noise) / (0.5 + np.minimum(uneven, 1))
 
 

@@ -36,17 +36,20 @@ class Cleaned:
 class Cleaner:
     """Cleans cases with one key; holds no state of any patient."""
 
-    def __init__(self, key: bytes, root: Path, max_date_shift_days: int, burned_in: BurnedIn):
+    def __init__(
+        self, key: bytes, root: Path, max_date_shift_days: int, burned_in: BurnedIn, ocr: bool = False
+    ):
         self.names = Pseudonyms(key)
         self.root = root
         self.most_days = max_date_shift_days
         self.burned_in: BurnedIn = burned_in
+        self.ocr = ocr
 
     def clean(self, case: IdentifiedCase) -> Cleaned:
         """Everything of the case that can be proven clean; the rest is rejected by name."""
         done = Cleaned()
         patient = case.patient
-        key = self.names.name("patient", f"{case.source}/{patient.patient_id}")
+        key = self.names.patient(case.source, patient.patient_id)
         offset = self.names.offset_days(case.source, patient.patient_id, self.most_days)
         known = Known.of(patient.names, (patient.patient_id, *patient.ids), patient.phones, patient.addresses)
         case_id = self.names.name("case", case.case_id)
@@ -152,7 +155,7 @@ class Cleaner:
     def _pixels(self, series: IdentifiedSeries, person: Person) -> Pixels:
         files = [self._real(f) for f in series.files]
         ct = series.modality == Modality.CT
-        return read_clean(series.format, files, person, ct, self.names, self.burned_in)
+        return read_clean(series.format, files, person, ct, self.names, self.burned_in, self.ocr)
 
     def _real(self, pointer: str) -> str:
         file, member = split_pointer(pointer)

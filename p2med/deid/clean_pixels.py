@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from p2med.deid.burned_in_ocr import TIMES_SLOWER
 from p2med.deid.dicom_out import Person, clean_dicom
 from p2med.deid.dicom_pixels import BurnedIn, blot_text
 from p2med.deid.pseudonym import Pseudonyms
@@ -29,7 +30,13 @@ class Job:
 
 
 def read_clean(
-    format: str, files: Sequence[str], person: Person, ct: bool, names: Pseudonyms, burned_in: BurnedIn
+    format: str,
+    files: Sequence[str],
+    person: Person,
+    ct: bool,
+    names: Pseudonyms,
+    burned_in: BurnedIn,
+    ocr: bool = False,
 ) -> Pixels:
     """Read one DICOM series, or one PNG or JPEG, of which nothing is left but what may pass.
 
@@ -39,21 +46,22 @@ def read_clean(
     Raises:
       DataError: as read_series, read_picture, clean_dicom. QuarantineError: the reader broke or met a limit.
     """
-    return _guard(os.getpid(), names, burned_in).call(Job(format, tuple(files), person, ct))
+    return _guard(os.getpid(), names, burned_in, ocr).call(Job(format, tuple(files), person, ct))
 
 
 @lru_cache(maxsize=1)
-def _guard(process: int, names: Pseudonyms, burned_in: BurnedIn) -> Guard[Job, Pixels]:
+def _guard(process: int, names: Pseudonyms, burned_in: BurnedIn, ocr: bool) -> Guard[Job, Pixels]:
     # A forked process must not share its parent's child, hence `process` in the key.
-    return Guard(partial(_read, names, burned_in), weight=lambda job: weight(job.files))
+    times = TIMES_SLOWER if ocr else 1
+    return Guard(partial(_read, names, burned_in, ocr), weight=lambda job: times * weight(job.files))
 
 
-def _read(names: Pseudonyms, burned_in: BurnedIn, job: Job) -> Pixels:
+def _read(names: Pseudonyms, burned_in: BurnedIn, ocr: bool, job: Job) -> Pixels:
     """The pixels as the scanner meant them; clean_dicom says whether they may pass, and takes text out."""
     if job.format == "dicom":
         blotted = []
         for file in job.files:
-            clean = clean_dicom(read_bytes(file), names, job.person, burned_in)
+            clean = clean_dicom(read_bytes(file), names, job.person, burned_in, ocr)
             blotted += [clean.content] if clean.blots else []
         if not blotted:
             return read_series(job.files)
@@ -62,5 +70,5 @@ def _read(names: Pseudonyms, burned_in: BurnedIn, job: Job) -> Pixels:
             raise PhiError("burned_in_text", "text on a film that is shown through a table")
         return read_series(blotted)
     pixels = read_picture(read_bytes(job.files[0]))
-    blot_text(pixels.array, job.ct, None, burned_in)
+    blot_text(pixels.array, job.ct, None, burned_in, ocr)
     return pixels

@@ -16,6 +16,8 @@ class DeidConfig(Frozen):
     max_date_shift_days: int = Field(365, ge=1)
     burned_in_text: Literal["mask", "reject", "keep"] = "reject"
     """Where a picture seems to hold text: blot it outside the lungs, refuse the picture, or do not look."""
+    ocr: bool = False
+    """Search with the detector of RapidOCR as well (`pip install p2med[ocr]`)."""
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from p2med.deid.dicom_enhanced import ENHANCED
 from p2med.deid.dicom_header import coded, copy, first_text, put, value_of, values_of
 from p2med.deid.dicom_pixels import BurnedIn, write_pixels
 from p2med.deid.dicom_values import Secrets, read_age_days, read_day
-from p2med.deid.pseudonym import Pseudonyms
+from p2med.deid.pseudonym import DEFAULT_SITE, Pseudonyms
 from p2med.errors import DataError, PhiError
 from p2med.imaging.charset import repair
 from p2med.imaging.decode import hounsfield_scale
@@ -70,24 +70,32 @@ class DicomFile:
     blots: int = 0
 
 
-def clean_dicom(blob: bytes, names: Pseudonyms, person: Person, burned_in: BurnedIn = "mask") -> DicomFile:
+def clean_dicom(
+    blob: bytes, names: Pseudonyms, person: Person, burned_in: BurnedIn = "mask", ocr: bool = False
+) -> DicomFile:
     """Make the clean file of one instance of a known person.
 
     Args:
       blob: the whole original file.
       burned_in: `mask` blots text outside the lungs and refuses any other; `reject` refuses all; `keep`
         does not look, and claims no Clean Pixel Data option.
+      ocr: look with RapidOCR's detector as well.
 
     Raises:
       DataError: the reasons of imaging. PhiError: `sop_class_not_accepted`, `modality_lut_not_supported`,
         `photometric_not_supported`, `known_value_left`, and the `burned_in_` reasons.
     """
     source, header, _ = _understood(blob, burned_in)
-    return _clean(source, header, blob, names, person, burned_in)
+    return _clean(source, header, blob, names, person, burned_in, ocr)
 
 
 def clean_stranger(
-    blob: bytes, names: Pseudonyms, max_date_shift_days: int, burned_in: BurnedIn = "mask"
+    blob: bytes,
+    names: Pseudonyms,
+    max_date_shift_days: int,
+    burned_in: BurnedIn = "mask",
+    ocr: bool = False,
+    site: str = DEFAULT_SITE,
 ) -> DicomFile:
     """The same for a file that comes without a record: its person is whom its own header names.
 
@@ -99,8 +107,8 @@ def clean_stranger(
     if "PatientID" in unread:
         # Read in the wrong character set the number would give the child a second pseudonym.
         raise PhiError(unread["PatientID"], "PatientID")
-    person = _person_of(source, names, max_date_shift_days)
-    return _clean(source, header, blob, names, person, burned_in)
+    person = _person_of(source, names, max_date_shift_days, site)
+    return _clean(source, header, blob, names, person, burned_in, ocr)
 
 
 def series_uid_of(blob: bytes, names: Pseudonyms) -> tuple[str | None, str | None]:
@@ -135,7 +143,13 @@ def _understood(blob: bytes, burned_in: BurnedIn) -> tuple[Dataset, Header, dict
 
 
 def _clean(
-    source: Dataset, header: Header, blob: bytes, names: Pseudonyms, person: Person, burned_in: BurnedIn
+    source: Dataset,
+    header: Header,
+    blob: bytes,
+    names: Pseudonyms,
+    person: Person,
+    burned_in: BurnedIn,
+    ocr: bool,
 ) -> DicomFile:
     secrets = Secrets(names, person.offset_days)
     clean = Dataset()
@@ -146,7 +160,7 @@ def _clean(
         clean.ContrastBolusAgent = "CONTRAST"  # it may have been said by the description alone
     _mark(clean, burned_in != "keep", bool(clean.get("StudyDate")))
     _refuse_own_values(source, clean)
-    blots = write_pixels(source, clean, header, blob, burned_in)
+    blots = write_pixels(source, clean, header, blob, burned_in, ocr)
     return DicomFile(
         patient_key=person.patient_key,
         series_uid=str(clean.SeriesInstanceUID),
@@ -157,8 +171,8 @@ def _clean(
     )
 
 
-def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int) -> Person:
-    """Whom the header names. The patient numbers of commands that work alone belong to no named source."""
+def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int, site: str) -> Person:
+    """Whom the header names; the same pseudonym and shift as the verb gives this number of this site."""
     number = canonical_id(first_text(source, "PatientID"))
     if not number:
         raise PhiError("no_patient_id", "without a PatientID no pseudonym can be given")
@@ -169,8 +183,8 @@ def _person_of(source: Dataset, names: Pseudonyms, max_date_shift_days: int) -> 
         (day - born).days if born and day and day >= born else read_age_days(first_text(source, "PatientAge"))
     )
     return Person(
-        patient_key=names.name("patient", f"/{number}"),
-        offset_days=names.offset_days("", number, max_date_shift_days),
+        patient_key=names.patient(site, number),
+        offset_days=names.offset_days(site, number, max_date_shift_days),
         sex=sex if sex in ("M", "F", "O") else None,
         age_days=age,
     )

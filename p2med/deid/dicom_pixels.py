@@ -20,7 +20,9 @@ _LOSSY = {
 }
 
 
-def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, burned_in: BurnedIn) -> int:
+def write_pixels(
+    source: Dataset, clean: Dataset, header: Header, blob: bytes, burned_in: BurnedIn, ocr: bool = False
+) -> int:
     """Decoded values, encoded anew: no comment of a codec, no overlay in unused bits, no trailing bytes.
 
     Returns:
@@ -37,7 +39,7 @@ def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, b
         photometric = "MONOCHROME2"
     elif photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise PhiError("photometric_not_supported", "neither grey nor RGB nor YBR")
-    blots = blot_text(values, header.modality == "CT", header.padding, burned_in)
+    blots = blot_text(values, header.modality == "CT", header.padding, burned_in, ocr)
     _describe_pixels(source, clean, header, photometric)
     kind = "i" if header.signed else "u"
     data = np.ascontiguousarray(values).astype(f"<{kind}{clean.BitsAllocated // 8}").tobytes()
@@ -45,7 +47,9 @@ def write_pixels(source: Dataset, clean: Dataset, header: Header, blob: bytes, b
     return blots
 
 
-def blot_text(values: np.ndarray, ct: bool, padding: tuple[int, int] | None, burned_in: BurnedIn) -> int:
+def blot_text(
+    values: np.ndarray, ct: bool, padding: tuple[int, int] | None, burned_in: BurnedIn, ocr: bool = False
+) -> int:
     """Search every frame of [F, H, W], and blot in place what may be blotted.
 
     Text on a CT slice never is, for its neighbours may hold the same, fainter.
@@ -60,7 +64,7 @@ def blot_text(values: np.ndarray, ct: bool, padding: tuple[int, int] | None, bur
         return 0
     blots = 0
     for frame in values:
-        found = find_text(frame, ct, padding)
+        found = find_text(frame, ct, padding, ocr)
         if found.boxes and (burned_in == "reject" or ct or found.in_lungs):
             raise PhiError("burned_in_text", "the picture seems to hold text")
         for box in found.boxes:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from p2med import files
+from p2med.deid.burned_in_ocr import TIMES_SLOWER
 from p2med.deid.folder_file import VERDICTS, Answer, Row, Settings, Verdict, clean_one, file_key, keyed_digest
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.errors import DataError, P2MedError, QuarantineError
@@ -48,7 +49,7 @@ def clean_folder(source: Path, out: Path, key: bytes, settings: Settings, worker
     rows: list[Row] = []
     taken: dict[str, str] = {}
     job = partial(clean_one, source, key, settings)
-    with Guard(job, workers, weight=partial(_weight, source)) as guard:
+    with Guard(job, workers, weight=partial(_weight, source, settings.ocr)) as guard:
         for start in track(range(0, len(paths), CHUNK), "deid folder (64 files each)"):
             part = work / "parts" / f"{start // CHUNK:06d}.json"
             if part.exists():
@@ -80,11 +81,12 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _weight(source: Path, path: str) -> int:
+def _weight(source: Path, ocr: bool, path: str) -> int:
+    times = TIMES_SLOWER if ocr else 1
     try:
-        return 1 + os.lstat(source / path).st_size // HEAVY_BYTES
+        return times * (1 + os.lstat(source / path).st_size // HEAVY_BYTES)
     except OSError:
-        return 1
+        return times
 
 
 def _write_chunk(
@@ -172,7 +174,7 @@ def _publish(rows: list[Row], work: Path, out: Path, names: Pseudonyms, settings
     report = {
         "counts": {v: counts[v] for v in VERDICTS},
         "reasons": {v: dict(sorted(_reasons(rows, v).items())) for v in VERDICTS[1:]},
-        "settings": asdict(settings),
+        "settings": {k: v for k, v in asdict(settings).items() if k != "site"},
         "profile": "DICOM PS3.15 E.1 Basic Profile; options 113101, 113107, 113108 (docs/deid.md)",
         "key_id": names.digest("key", "id").hex()[:16],
         "code": _code(),

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from p2med.deid.burned_in_ocr import require_ocr
 from p2med.deid.dicom_pixels import BurnedIn
 from p2med.deid.folder import clean_folder, input_paths
 from p2med.deid.folder_file import VERDICTS, Row, Settings
-from p2med.deid.pseudonym import read_key
+from p2med.deid.pseudonym import DEFAULT_SITE, read_key
 from p2med.errors import P2MedError
 
 
@@ -23,6 +24,12 @@ def command(
         BurnedIn, typer.Option(help="text in the pixels: mask it outside the lungs, reject it, or keep it")
     ] = "mask",
     max_date_shift_days: Annotated[int, typer.Option(min=1, help="the longest shift of a patient")] = 365,
+    site: Annotated[
+        str, typer.Option(help="whose patient numbers these are: a recipe's source")
+    ] = DEFAULT_SITE,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="search the pixels with RapidOCR too (pip install p2med[ocr])")
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0: one for each core")] = 0,
     listing: Annotated[
         Path | None,
@@ -30,13 +37,15 @@ def command(
     ] = None,
 ) -> None:
     """De-identify a folder of DICOM files; each is accepted, rejected or quarantined, with a reason."""
+    if ocr:
+        require_ocr()
     secret = read_key(key)
     for path in (key, listing):
         if path is not None and out.resolve() in path.resolve().parents:
             raise P2MedError(f"{path} must not lie in {out}: whoever gets that folder must not get it")
     if listing is not None and source.resolve() in listing.resolve().parents:
         raise P2MedError(f"{listing} must not lie in {source}: originals are never written")
-    rows = clean_folder(source, out, secret, Settings(burned_in, max_date_shift_days), workers)
+    rows = clean_folder(source, out, secret, Settings(burned_in, max_date_shift_days, ocr, site), workers)
     if listing is not None:
         _write_listing(listing, source, rows)
     _print(rows, out)

@@ -11,7 +11,7 @@ import numpy as np
 
 from p2med.deid.dicom_out import clean_stranger, series_uid_of
 from p2med.deid.dicom_pixels import BurnedIn
-from p2med.deid.pseudonym import Pseudonyms
+from p2med.deid.pseudonym import DEFAULT_SITE, Pseudonyms
 from p2med.errors import DataError, PhiError, QuarantineError
 from p2med.imaging.source import read_bytes
 
@@ -30,6 +30,8 @@ class Settings:
 
     burned_in: BurnedIn = "mask"
     max_date_shift_days: int = 365
+    ocr: bool = False
+    site: str = DEFAULT_SITE
 
 
 @dataclass
@@ -68,7 +70,9 @@ def clean_one(source: Path, key: bytes, settings: Settings, path: str) -> Answer
         return Answer(row)
     row.digest = keyed_digest(names, blob)
     try:
-        clean = clean_stranger(blob, names, settings.max_date_shift_days, settings.burned_in)
+        clean = clean_stranger(
+            blob, names, settings.max_date_shift_days, settings.burned_in, settings.ocr, settings.site
+        )
     except QuarantineError:
         raise
     except DataError as error:

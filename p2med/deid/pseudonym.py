@@ -13,6 +13,8 @@ from p2med.errors import P2MedError, RecipeError
 from p2med.imaging.identity import canonical_id
 
 KEY_BYTES = 32
+DEFAULT_SITE = "hospital"
+"""As the source `hospital` of a recipe is called: files and notes that come alone are of its patients."""
 # Public sets are public already: everyone gets the same pseudonyms, and so the same bytes and split.
 PUBLIC_KEY = sha256(b"p2med: pseudonyms of public data sets").digest()
 
@@ -75,11 +77,15 @@ class Pseudonyms:
         """A short name, 80 bits: no collision is expected below 10^11 of them."""
         return f"{kind[0]}{self.digest(kind, value)[:10].hex()}"
 
+    def patient(self, site: str, number: str) -> str:
+        """The patient key: two sites may give two children one number."""
+        return self.name("patient", f"{site}/{number}")
+
     def uid(self, value: str) -> str:
         """A DICOM UID under 2.25 (PS3.5 B.2): the first 128 bits of the HMAC."""
         return f"2.25.{int.from_bytes(self.digest('uid', value)[:16], 'big')}"
 
-    def offset_days(self, source: str, patient_id: str, most: int) -> int:
+    def offset_days(self, site: str, number: str, most: int) -> int:
         """This patient's date shift, 1 to `most` days back, the same in images, tables and texts."""
-        number = int.from_bytes(self.digest("dates", f"{source}\0{patient_id}")[:8], "big")
+        number = int.from_bytes(self.digest("dates", f"{site}\0{number}")[:8], "big")
         return -(1 + number % most)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from p2med import store
 from p2med.arrow import from_table
 from p2med.deid.audit import audit, numbers_of
+from p2med.deid.burned_in_ocr import require_ocr
 from p2med.deid.clean import Cleaned, Cleaner
 from p2med.deid.config import DeidConfig
 from p2med.deid.pseudonym import PUBLIC_KEY, read_key
@@ -28,9 +29,11 @@ def run(config: DeidConfig, root: Path) -> store.Manifest:
     """Clean every case and search the result.
 
     Raises:
-      RecipeError: the key is missing or wrong.
+      RecipeError: the key is missing or wrong. P2MedError: the OCR detector is wanted and not installed.
       PhiError: the last search found an identity; the folder stays unfinished.
     """
+    if config.ocr:
+        require_ocr()
     source = store.require(root, "ingest")
     key = PUBLIC_KEY if config.public_data else read_key(store.resolve(config.key_file or "", root))
     folder = store.verb_folder(root, "deid")
@@ -40,7 +43,7 @@ def run(config: DeidConfig, root: Path) -> store.Manifest:
         return writer.manifest
     shards = store.shard_paths(source)
     todo = [n for n in range(len(shards)) if not writer.has(n)]
-    cleaner = Cleaner(key, root, config.max_date_shift_days, config.burned_in_text)
+    cleaner = Cleaner(key, root, config.max_date_shift_days, config.burned_in_text, config.ocr)
     cases = [c for n in todo for c in from_table(pq.read_table(shards[n]), IdentifiedCase)]
     sizes = {n: pq.read_metadata(shards[n]).num_rows for n in todo}
     replaced: Counter[str] = Counter()

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from p2med.deid.pseudonym import Pseudonyms, read_key
+from p2med.deid.pseudonym import DEFAULT_SITE, Pseudonyms, read_key
 from p2med.deid.text import Known, scrub
 from p2med.errors import P2MedError, PhiError
 from p2med.progress import say
@@ -34,9 +34,11 @@ def command(
                           '"record_numbers": []}}'),
     ] = None,
     max_date_shift_days: Annotated[int, typer.Option(min=1, help="the longest shift of a patient")] = 365,
+    site: Annotated[str, typer.Option(help="whose patient numbers these are; `hospital` as in a recipe")
+                    ] = DEFAULT_SITE,
 ) -> None:  # fmt: skip
     """De-identify notes: JSON lines with id, text, patient on standard input."""
-    scrubber = Scrubber(read_key(key), read_known(known) if known else {}, max_date_shift_days)
+    scrubber = Scrubber(read_key(key), read_known(known) if known else {}, max_date_shift_days, site)
     reasons: Counter[str] = Counter()
     written = 0
     for line in scrub_lines(sys.stdin.buffer, scrubber):
@@ -53,10 +55,17 @@ def command(
 class Scrubber:
     """Scrubs notes of any patient with one key; the dates shift as `p2med deid folder` shifts them."""
 
-    def __init__(self, key: bytes, known: dict[str, dict[str, list[str]]], max_date_shift_days: int = 365):
+    def __init__(
+        self,
+        key: bytes,
+        known: dict[str, dict[str, list[str]]],
+        max_date_shift_days: int = 365,
+        site: str = DEFAULT_SITE,
+    ):
         self._names = Pseudonyms(key)
         self._known = known
         self._most = max_date_shift_days
+        self._site = site
         self._known_of = lru_cache(maxsize=4096)(self._search)
 
     def scrub(self, note: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +81,7 @@ class Scrubber:
             patient = str(patient)
         if not isinstance(patient, str) or not patient.strip():
             raise PhiError("no_patient", "without a patient the dates cannot be shifted")
-        offset = self._names.offset_days("", patient, self._most)
+        offset = self._names.offset_days(self._site, patient, self._most)
         done = scrub(text, self._known_of(patient), offset, _day(note.get("date")))
         replaced = [{"start": r.start, "end": r.end, "kind": r.kind} for r in done.replaced]
         return {"id": note.get("id"), "text": done.text, "replaced": replaced}

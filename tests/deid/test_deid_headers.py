@@ -103,7 +103,7 @@ def test_a_chinese_patient_number_is_one_pseudonym_under_every_label(declared, c
     blob = film_of("门诊0012", declared, codec)
     assert read_instance(blob, "x").patient_id == "门诊0012"  # as ingest reads it
     out = clean_stranger(blob, NAMES, 365)
-    assert out.patient_key == NAMES.name("patient", "/门诊0012")
+    assert out.patient_key == NAMES.patient("hospital", "门诊0012")
     assert "门诊".encode(codec) not in out.content and b"0012" not in out.content
 
 
@@ -137,7 +137,7 @@ def test_the_new_file_is_new_from_its_first_byte():
     assert ds.PatientIdentityRemoved == "YES" and ds.BurnedInAnnotation == "NO"
     codes = {i.CodeValue for i in ds.DeidentificationMethodCodeSequence}
     assert codes == {"113100", "113101", "113107", "113108"}
-    assert ds.PatientID == ds.PatientName == NAMES.name("patient", "/P1")
+    assert ds.PatientID == ds.PatientName == NAMES.patient("hospital", "P1")
     assert not [e for e in ds.iterall() if e.tag.is_private or e.tag.group & 0xFF00 in (0x5000, 0x6000)]
     kept = clean_dicom(film(), NAMES, Person("p1", -3), "keep").content
     assert "113101" not in {
@@ -188,7 +188,7 @@ def test_every_interval_of_a_patient_stays_and_the_age_is_told_before_the_shift(
     }
     after = clean(film(PatientBirthDate="20220901", AcquisitionTime="101112", **days))
     shifts = {day_number(after[k].value) - day_number(v) for k, v in days.items()}
-    assert shifts == {NAMES.offset_days("", "P1", 365)}
+    assert shifts == {NAMES.offset_days("hospital", "P1", 365)}
     assert after.PatientAge == "013D" and after.PatientBirthDate == ""
     assert "AcquisitionTime" not in after and after.StudyTime == ""
     assert after.LongitudinalTemporalInformationModified == "MODIFIED"
@@ -203,7 +203,7 @@ def test_dates_with_times_inside_sequences_move_with_the_others():
     values = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1", "PerFrameFunctionalGroupsSequence": [group]}
     after = clean(film("CT", StudyDate="20220914", AcquisitionDateTime="20220913235959", **values))
     content = after.PerFrameFunctionalGroupsSequence[0].FrameContentSequence[0]
-    shift = NAMES.offset_days("", "P1", 365)
+    shift = NAMES.offset_days("hospital", "P1", 365)
     for value, original in (
         (content.FrameReferenceDateTime, "20220914"),
         (content.FrameAcquisitionDateTime, "20220916"),
@@ -215,7 +215,7 @@ def test_dates_with_times_inside_sequences_move_with_the_others():
 
 def test_the_offset_depends_on_the_secret_key_alone():
     """Two keys move the same child differently: without the key, its number says nothing."""
-    offsets = {Pseudonyms(bytes([n]) * 32).offset_days("", "P1", 365) for n in range(200)}
+    offsets = {Pseudonyms(bytes([n]) * 32).offset_days("hospital", "P1", 365) for n in range(200)}
     assert len(offsets) > 130
 
 

@@ -1,14 +1,19 @@
 """Burned-in text is found on films and slices, side markers are not; what is blotted cannot be read."""
 
+import zipfile
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from p2med.deid.burned_in import find_text
+from p2med.deid.burned_in import _as_known, find_text
 from p2med.deid.dicom_pixels import blot, blot_text
 from p2med.errors import PhiError
+from p2med.files import data_folder
 
+FILMS = data_folder() / "cxr_timeseries_covid" / "images.zip"
 WORDS = ("ZHANG ZIHAN", "ID 10000048", "2022-09-14", "DOB:20150307", "CHILDRENS HOSPITAL")
 
 
@@ -57,6 +62,25 @@ def test_text_is_found_whole(words, at, size):
     drawn = clean != marked
     assert (covered & drawn).sum() >= 0.97 * drawn.sum()
     assert found.in_lungs == (at == (300, 150))
+
+
+@pytest.mark.skipif(not FILMS.exists(), reason="the shared data is not here")
+@pytest.mark.parametrize(
+    "name, at, grey",
+    [("0d40bb0dd16d", (331, 24), 255), ("0d40bb0dd16d", (112, 303), 0), ("26438c2334a2", (166, 94), 0)],
+)
+def test_bones_that_a_word_runs_into_do_not_hide_it(name, at, grey):
+    with zipfile.ZipFile(FILMS) as archive:
+        picture = Image.open(BytesIO(archive.read(f"{name}.jpg"))).convert("L")
+    assert not find_text(np.asarray(picture)).boxes
+    ImageDraw.Draw(picture).text(at[::-1], "LI HAORAN", fill=grey, font=ImageFont.load_default(size=13))
+    assert find_text(np.asarray(picture)).in_lungs
+
+
+def test_a_line_of_which_a_finer_picture_showed_a_part_stays_whole():
+    part, whole = (4, 26, 40, 200), (0, 30, 0, 210)
+    assert _as_known(whole, [part]) == (4, 26, 0, 210)
+    assert _as_known(whole, [(4, 26, 100, 200)]) == whole
 
 
 def test_both_photometric_senses_and_depths_are_searched():

@@ -10,14 +10,18 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pydicom
 import pytest
 
 from p2med.deid import pseudonym
 from p2med.deid.audit import audit
 from p2med.deid.config import DeidConfig
+from p2med.deid.folder import clean_folder
+from p2med.deid.folder_file import Settings
 from p2med.deid.header import convolution_kernel, technical_facts, view_position
 from p2med.deid.pseudonym import Pseudonyms, new_key, read_key
 from p2med.deid.run import run
+from p2med.deid.text_command import Scrubber
 from p2med.errors import P2MedError, PhiError, RecipeError
 from p2med.ingest.run import run as ingest
 from p2med.recipe import read_recipe
@@ -114,6 +118,34 @@ def test_counts_add_up_and_intervals_are_kept(root):
             assert len(shifts) == 1 and -365 <= shifts.pop() <= -1
             checked += 1
     assert checked >= 4 and before
+
+
+def test_one_child_is_one_pseudonym_and_one_shift_in_the_verb_a_folder_and_a_note(root, tmp_path):
+    key = read_key(root / "0_synth" / "deid.key")
+    clean_folder(root / "0_synth" / "pacs", tmp_path / "out", key, Settings(), workers=1)
+    cases = list(read_items(root / "2_deid", Case))
+    told = {s.study_uid: (c.patient.patient_key, s.study_date) for c in cases for s in c.studies}
+    seen = set()
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        if ds.StudyInstanceUID in told:
+            assert (ds.PatientID, f"{ds.StudyDate:.4}-{ds.StudyDate[4:6]}-{ds.StudyDate[6:]}") == (
+                told[ds.StudyInstanceUID][0],
+                str(told[ds.StudyInstanceUID][1]),
+            )
+            seen.add(ds.PatientID)
+    assert len(seen) > 5
+    scrubber, names = Scrubber(key, {}), Pseudonyms(key)
+    days = {s.study_uid: s.study_date for c in cases for s in c.studies}
+    for case in list(read_items(root / "1_ingest", IdentifiedCase)):
+        for study in case.studies:
+            note = {"id": 1, "patient": case.patient.patient_id, "text": f"复查日期:{study.study_date}。"}
+            if (new := days.get(names.uid(study.study_uid))) is not None:
+                assert str(new) in scrubber.scrub(note)["text"]
+    clean_folder(root / "0_synth" / "pacs", tmp_path / "other", key, Settings(site="other"), workers=1)
+    others = {p.name for p in (tmp_path / "other").iterdir() if p.is_dir()}
+    assert others and not others & {p.name for p in (tmp_path / "out").iterdir()}
+    assert '"other"' not in (tmp_path / "other" / "report.json").read_text(encoding="utf-8")
 
 
 def test_a_kill_at_any_moment_changes_nothing(root, tmp_path):

@@ -33,7 +33,7 @@ def test_a_note_comes_back_without_identity_and_with_the_places():
 
 
 def test_dates_shift_as_those_of_the_same_patient_in_a_dicom_folder():
-    offset = Pseudonyms(KEY).offset_days("", "10000048", 365)
+    offset = Pseudonyms(KEY).offset_days("hospital", "10000048", 365)
     (done,) = lines({"id": 1, "patient": 10000048, "text": "2022-10-29"})
     (again,) = lines({"id": 1, "patient": " １００００048", "text": "2022-10-29"})
     assert done["text"] == again["text"] and done["text"] != "2022-10-29"
@@ -57,7 +57,7 @@ def test_every_line_has_one_verdict():
 
 def test_a_note_in_which_a_known_value_would_be_left_is_blocked():
     """The moved date spells the known number."""
-    offset = Pseudonyms(KEY).offset_days("", "p", 365)
+    offset = Pseudonyms(KEY).offset_days("hospital", "p", 365)
     day = date(2022, 10, 29)
     number = f"{day + timedelta(offset):%Y%m%d}"
     scrubber = Scrubber(KEY, {"p": {"ids": [number]}})
