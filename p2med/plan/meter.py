@@ -22,8 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
-SMALL_BYTES = 2**16
-"""Real numbers up to this size may steer the code (draws, labels); what is greater is taken for pixels."""
+SMALL_BYTES, TABLE_BYTES = 2**16, 2**23
+"""Real numbers up to this size may steer the code (draws, labels; tables such as a weight of each token);
+what is greater is taken for pixels."""
 CPU = torch.device("cpu")
 _INDEXED = {torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_}
 _ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -138,8 +139,10 @@ class Meter(TorchDispatchMode):
 
 
 def _without_numbers(tensor: Tensor) -> bool:
-    large = tensor.is_floating_point() and tensor.numel() * tensor.element_size() > SMALL_BYTES
-    return isinstance(tensor, FakeTensor) or large
+    if isinstance(tensor, FakeTensor):
+        return True
+    most = TABLE_BYTES if tensor.ndim == 2 else SMALL_BYTES
+    return tensor.is_floating_point() and tensor.numel() * tensor.element_size() > most
 
 
 def _copied_inside(tensors: list[Tensor]) -> int:

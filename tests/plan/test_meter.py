@@ -34,6 +34,16 @@ def test_numbers_of_two_types_are_brought_to_one_first(first, second, write, num
     assert worst(first, second, write) == numbers * COUNT
 
 
+def test_the_weights_of_many_tokens_choose_which_are_learned():
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    states = fake.from_tensor(torch.empty(64, 600, 8))
+    weights = (torch.arange(64 * 600) % 3 == 0).float().reshape(64, 600)
+    meter = Meter(fake, vocabulary=10)
+    with meter, meter.phase("here"):
+        learned = states[weights > 0]
+    assert learned.shape == (64 * 200, 8)
+
+
 def test_the_copies_are_real():
     """The same in resident memory: the second float32 tensor that no one asked for."""
     status = "/proc/self/status"

@@ -125,7 +125,7 @@ def test_the_first_knob_that_is_enough_is_named_and_is_enough(tmp_path):
 
 def test_computing_layers_again_is_named_when_nothing_else_is_left_and_is_enough(tmp_path):
     everything = ("encoder", "connector", "llm")  # so nothing is frozen; one conversation a pass, none kept
-    s = sections(batch=1, width=64, layers=12, learn=everything, feature_cache_gib=0)
+    s = sections(batch=1, layers=8, steps=1, learn=everything, feature_cache_gib=0)
     whole = plan_training(s, tmp_path, small_device(80 * devices.GIB))[0]
     device = small_device((whole.peak - 0.2 * whole.usage.peak["activations"]) / knobs.SHARE)
     found = knobs.advise(s, tmp_path, device, whole)
@@ -136,7 +136,7 @@ def test_computing_layers_again_is_named_when_nothing_else_is_left_and_is_enough
 
 
 def test_what_helps_is_named_even_when_it_is_not_enough(tmp_path):
-    s = sections(batch=4, micro=1, width=512, layers=4, longest=1024)
+    s = sections(batch=2, micro=1, width=512, layers=4, longest=1024, steps=1)
     whole = plan_training(s, tmp_path, small_device(80 * devices.GIB))[0]
     device = small_device(0.6 * whole.memory["weights"] + 1.05 * (whole.memory["base"] + 20e6))
     found = knobs.advise(s, tmp_path, device, whole)
@@ -144,7 +144,7 @@ def test_what_helps_is_named_even_when_it_is_not_enough(tmp_path):
 
 
 def test_a_device_that_nothing_fits_is_said_so(tmp_path):
-    s = sections()
+    s = sections(steps=1)
     device = small_device(0.5 * devices.GIB)
     plan = plan_training(s, tmp_path, device)[0]
     found = knobs.advise(s, tmp_path, device, plan)
