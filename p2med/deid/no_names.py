@@ -8,7 +8,7 @@ import re
 from p2med.deid.cues import NO_NAMES, TITLE
 from p2med.deid.folding import CHINESE
 from p2med.deid.name_likelihood import Cue
-from p2med.deid.surnames import SURNAMES
+from p2med.deid.surnames import COMPOUND_SURNAMES, SURNAMES
 
 # 牛眼征, 索条影: the last character of terms.
 _NO_GIVEN = frozenset(
@@ -19,6 +19,8 @@ NEVER_GIVEN = frozenset("氏病菌热瘤癌症液剂膏散")
 _INFLAMED = frozenset("肺肝肾胃肠咽喉鼻耳眼膜管腺体脑髓节皮肌心口舌囊道窦疹房膀胱泡肛龈周骨扁")
 # 曾于, 史无, 应二: a small word after a small word, unless a label says that it is a name.
 _SMALL_GIVEN = frozenset("一二三四五六七八九十〇○零于在有无因经至到从与予行为是已未及其之以")
+# 彭程审, 陆婷接, 冷锋坐高铁: what somebody does; no given name of two characters ends in these.
+_DOES = frozenset("审接交陪劝骑撤坐哭闹问查推抱喂吃喝打拍停插拔取送答报逐陪")
 _MARCHES = ("长征", "远征", "东征", "南征", "国征", "新征", "建征")
 # 墨菲征, 安格尔曼综合征, 夏科-马里-图思病: what is named after somebody.
 NAMED_AFTER = re.compile(
@@ -66,6 +68,8 @@ def is_no_name(folded: str, surname: str, given: str, stop: int, cue: Cue | None
     if not cue and (
         _SMALL_GIVEN.issuperset(given) or given[-1] in _NO_GIVEN or _NO_NAME_BEFORE.match(folded, stop)
     ):
+        return True
+    if len(given) > 1 and given[-1] in _DOES and surname not in COMPOUND_SURNAMES:
         return True
     if given[-1] in "于因自在至到从" and folded[stop : stop + 1].isdecimal():
         # 李明于3天前.

@@ -105,7 +105,7 @@ def _more(folded: str, at: int, sure: bool) -> Iterator[tuple[int, int]]:
 def _may_sign(folded: str, start: int, end: int, sure: bool) -> bool:
     """No word of what signers do, no role, no term; `sure`: a colon says that a name follows."""
     value = folded[start:end]
-    if value in _NO_SIGNER or value in CLINICAL_WORDS or value in DRUGS:
+    if value in _NO_SIGNER or {value, value[:2]} & CLINICAL_WORDS or value in DRUGS:
         return False
     if value[:2] in _NO_SIGNER or value[-2:] in _NO_SIGNER or value[-1] in _NO_END or value[0] in _NO_START:
         return False

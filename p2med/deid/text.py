@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from p2med.deid.beds import beds_before_names
+from p2med.deid.child_names import child_name_spans
 from p2med.deid.dates import date_spans
+from p2med.deid.family_names import family_name_spans
 from p2med.deid.folding import digits_of_words, fold
 from p2med.deid.formats import format_spans
 from p2med.deid.identity_numbers import holds_identity_number
@@ -109,7 +111,7 @@ def left(text: str, known: Known) -> bool:
     return next(known_spans(fold(text), text, known), None) is not None
 
 
-def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
+def _names(folded: str, text: str, known: Known) -> Iterator[tuple[int, int, str]]:
     cues, inside = find_cues(folded)
     found = [
         (start, end)
@@ -117,7 +119,12 @@ def _names(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
         if by == "label" or not is_kept(folded, start, end, announced=by == "role")
     ]
     found += [s for s in pet_name_spans(folded) if not is_kept(folded, *s, announced=True)]
+    found += [s for s in child_name_spans(folded) if not is_kept(folded, *s, announced=True)]
     found += signature_spans(folded)
+    found += family_name_spans(folded)
+    # A known name ends where it ends: 家属福禄|陪练, not 福禄陪 and not 禄陪练.
+    sure = [(first, last) for first, last, kind in known_spans(folded, text, known) if kind == "name"]
+    found = [s for s in found if not any(first <= s[0] < last < s[1] for first, last in sure)]
     found += repeated_names(folded, found)
     found += latin_name_spans(folded, text, cues)
     yield from ((start, end, "name") for start, end in found)

@@ -232,3 +232,44 @@ def test_initials_and_names_in_capitals(text, names):
 )
 def test_abbreviations_are_no_initials(text):
     assert replaced(text) == []
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("修医生：家属已同意", ["修"]),
+        ("乡镇茶医生已转诊", ["茶"]),
+        ("匡氏患儿，弃婴", ["匡"]),
+        ("邻居老汪咳嗽", ["汪"]),
+        ("娃娃，刀姓，傣族", ["刀"]),
+        ("外婆代诉：豆豆昨晚起高热", ["豆豆"]),
+        ("小核桃妈妈您好", ["小核桃"]),
+        ("未测。沐辰哭闹，物理降温", ["沐辰"]),
+        ("20床的虎子喘得厉害", ["虎子"]),
+        ("患儿浩然，脑瘫", ["浩然"]),
+        ("陪同者（石头）签字", ["石头"]),
+    ],
+)
+def test_a_family_name_and_a_given_name_alone(text, names):
+    assert replaced(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "女医生查房，该医生建议，急诊医生，小便黄，小儿咳嗽，阿姨说",
+        "慢慢好转，昨晚哭闹。体温正常。大便黄。已予利尿剂",
+        "父：体健，母：体健，查：双肺呼吸音清，单：1张",
+        "请假，石头堆旁摔倒，糯米饭",
+    ],
+)
+def test_words_before_titles_and_verbs_are_nobody(text):
+    assert replaced(text) == []
+
+
+def test_a_known_name_ends_where_it_ends():
+    assert replaced("家属福禄陪练，", Known.of(names=("福禄",))) == ["福禄"]
+
+
+def test_a_given_name_never_ends_in_what_somebody_does():
+    assert "彭程审" not in replaced("次仁央金记，彭程审。") and "陆婷接" not in replaced("交，陆婷接")
