@@ -1,6 +1,7 @@
 """One identified case -> one case without identity, its pixels written, and what did not pass."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from p2med.deid.dicom_pixels import BurnedIn
 from p2med.deid.header import spacing_mm, technical_facts, view_position
 from p2med.deid.pseudonym import Pseudonyms
 from p2med.deid.text import Known, scrub
+from p2med.deid.told_names import told_names
 from p2med.errors import DataError, PhiError
 from p2med.imaging.pixels import Pixels
 from p2med.imaging.source import split_pointer
@@ -52,6 +54,7 @@ class Cleaner:
         key = self.names.patient(case.source, patient.patient_id)
         offset = self.names.offset_days(case.source, patient.patient_id, self.most_days)
         known = Known.of(patient.names, (patient.patient_id, *patient.ids), patient.phones, patient.addresses)
+        known = known.with_names(told_names(_texts(case)))
         case_id = self.names.name("case", case.case_id)
         done.entered.update(
             {
@@ -205,6 +208,15 @@ class Cleaner:
             choices=question.choices,
             study_uid=study_uid,
         )
+
+
+def _texts(case: IdentifiedCase) -> Iterator[str]:
+    """Every free text of the case."""
+    for record in case.records:
+        yield from record.sections.values()
+    for question in case.questions:
+        yield question.question
+        yield question.answer
 
 
 def _age_days(case: IdentifiedCase) -> int | None:

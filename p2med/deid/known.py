@@ -4,8 +4,8 @@
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -91,6 +91,11 @@ class Known:
                 if len(squeezed) >= _SHORTEST_NUMBER:
                     numbers.setdefault(squeezed, kind)
         return cls(_longest_first(chinese), _longest_first(numbers), frozenset(latin), frozenset(initials))
+
+    def with_names(self, names: Iterable[str]) -> "Known":
+        """And these full names as they are written, without their given names and spellings."""
+        chinese = {_plain(name): "name" for name in names} | {value: kind for kind, value in self.chinese}
+        return replace(self, chinese=_longest_first(chinese))
 
 
 def known_spans(folded: str, text: str, known: Known) -> Iterator[tuple[int, int, str]]:
