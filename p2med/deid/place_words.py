@@ -292,11 +292,6 @@ NO_VILLAGE = re.compile(
 )
 
 
-def counties() -> str:
-    """Counties and districts whose names are no everyday words."""
-    return any_of(words("county"))
-
-
 def all_counties() -> str:
-    """And those that are; they count after a city or a province."""
+    """Counties and districts; those whose names are words count after a city or a province alone."""
     return any_of((*words("county"), *words("county_that_is_a_word")))

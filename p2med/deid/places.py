@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from p2med.deid.keep import CLINICAL_WORDS
 from p2med.deid.language import language
+from p2med.deid.name_score import is_chinese
 from p2med.deid.place_words import (
     ADDRESS_CUE,
     BRAND,
@@ -34,7 +35,6 @@ from p2med.deid.place_words import (
     WORKS_AT,
     all_counties,
     bare_cities,
-    counties,
 )
 from p2med.deid.words import words
 
@@ -50,13 +50,15 @@ _REGION_HERE = re.compile(rf"(?:{_REGION.pattern}){_SUFFIX}?(?:辖区)?")
 _COUNTY_SUFFIX = r"(?:[\u4e00-\u9fff]{0,4}自治[县旗]|[县旗](?![医里城级])|区(?![医域别])|市(?![场民医里区]))"
 # 恩施来凤, 河南新乡封丘: a county behind its city.
 _COUNTY_HERE = re.compile(rf"(?:{all_counties()}){_COUNTY_SUFFIX}?")
-# 务川县, 若尔盖, 从孟连来: alone where its name is no word and a small word of place or a sign is beside it.
-_COUNTY_ALONE = re.compile(
-    rf"(?:{all_counties()}){_COUNTY_SUFFIX}|(?:(?<=[从自住回去到在至赴经现由])|(?<![{CN}\d]))(?:{counties()})"
-    rf"(?=人|籍|的|来|转|打工|务工|放牧|做生意|经商|深山|山里|乡下|外婆|奶奶|老家|[,，。;、)\s(]|$|[{CN}]{{2,3}}(?:[店厂馆]|镇|乡|村|县))"
+_COUNTY = re.compile(all_counties())
+_COUNTY_END = re.compile(_COUNTY_SUFFIX)
+_NO_WORD = frozenset(words("county"))
+# 从孟连来, 去务川, 若尔盖: alone where its name is no word and a small word of place or a sign is beside it.
+_BEFORE_COUNTY = frozenset("从自住回去到在至赴经现由")
+_AFTER_COUNTY = re.compile(
+    r"人|籍|的|来|转|打工|务工|放牧|做生意|经商|深山|山里|乡下|外婆|奶奶|老家|[,，。;、)\s(]|$|"
+    rf"[{CN}]{{2,3}}(?:[店厂馆]|镇|乡|村|县)"
 )
-_BEFORE_TOWN = re.compile(rf"(?<![{CN}\d])(?:{_REGION.pattern}|{all_counties()})(?=[{CN}]{{2}}(?![{CN}]))")
-_OVER = re.compile(rf"(?<=途经)(?:{all_counties()})")
 # 汉川马口, 仙桃彭场: a town behind its region, with nothing behind that.
 _TOWN = re.compile(r"[\u4e00-\u9fff]{2}(?=[,，。;、)\n]|\s|$|人|籍|来|转来|[土苗彝壮藏回]家?族)")
 _COMPONENT = re.compile(rf"\s?[{CN}\da-z()·#\-—]{{1,10}}?(?:{UNIT})+")
@@ -185,6 +187,8 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
             continue
         end = _chain_end(folded, found.start())
         end = min(end, found.end() + len(folded[found.end() : end].removesuffix("人").removesuffix("农村")))
+        if not is_chinese(folded[found.start() - 1 : found.start()] or " "):
+            end = max(end, _town_end(folded, found.end()) or 0)
         named = found[0][-1] in "市州盟" or _BARE_CITY.fullmatch(found[0])
         if end > found.end() or named:
             at = max(end, found.end())
@@ -220,12 +224,8 @@ def _addresses(folded: str) -> Iterator[tuple[int, int, str]]:
 
 def _counties_and_villages(folded: str) -> Iterator[tuple[int, int, str]]:
     """务川, 若尔盖县, 汉川马口; 瓦洛村, 岔河村坪上组."""
-    for pattern in (_COUNTY_ALONE, _OVER):
-        for found in pattern.finditer(folded):
-            end = max(found.end(), _chain_end(folded, found.end()))
-            yield found.start(), _town_end(folded, end) or end, "address"
-    for found in _BEFORE_TOWN.finditer(folded):
-        if end := _town_end(folded, found.end()):
+    for found in _COUNTY.finditer(folded):
+        if end := _county_end(folded, *found.span()):
             yield found.start(), end, "address"
     for found in VILLAGE.finditer(folded):
         start = _name_start(folded, found.start())
@@ -233,6 +233,25 @@ def _counties_and_villages(folded: str) -> Iterator[tuple[int, int, str]]:
         word = len(name) == 2 and language().pair.get(name, -99.0) > _A_WORD
         if 1 <= len(name) <= 5 and not word and _ONLY_CHINESE.fullmatch(name) and not NO_VILLAGE.match(name):
             yield start, found.end(), "address"
+
+
+def _county_end(folded: str, start: int, end: int) -> int | None:
+    """Where a place that begins with a county's name ends; None: the name is a word here."""
+    before = folded[start - 1 : start]
+    if suffix := _COUNTY_END.match(folded, end):
+        end = suffix.end()
+    elif folded.endswith("途经", 0, start):
+        pass
+    elif not is_chinese(before or " ") and not before.isdecimal() and (town := _town_end(folded, end)):
+        return town
+    elif not (
+        folded[start:end] in _NO_WORD
+        and (before in _BEFORE_COUNTY or not is_chinese(before or " "))
+        and _AFTER_COUNTY.match(folded, end)
+    ):
+        return None
+    end = max(end, _chain_end(folded, end))
+    return _town_end(folded, end) or end
 
 
 def _town_end(folded: str, at: int) -> int | None:

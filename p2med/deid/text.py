@@ -21,6 +21,7 @@ from p2med.deid.keep import is_kept
 from p2med.deid.known import Known, known_spans
 from p2med.deid.labels import label_spans
 from p2med.deid.latin_names import latin_name_spans
+from p2med.deid.minority_names import minority_name_spans
 from p2med.deid.names import find_cues, name_spans
 from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
@@ -122,6 +123,7 @@ def _names(folded: str, text: str, known: Known) -> Iterator[tuple[int, int, str
     found += [s for s in child_name_spans(folded) if not is_kept(folded, *s, announced=True)]
     found += signature_spans(folded)
     found += family_name_spans(folded)
+    found += [s for s in minority_name_spans(folded) if not is_kept(folded, *s, announced=True)]
     # A known name ends where it ends: 家属福禄|陪练, not 福禄陪 and not 禄陪练.
     sure = [(first, last) for first, last, kind in known_spans(folded, text, known) if kind == "name"]
     found = [s for s in found if not any(first <= s[0] < last < s[1] for first, last in sure)]

@@ -273,3 +273,24 @@ def test_a_known_name_ends_where_it_ends():
 
 def test_a_given_name_never_ends_in_what_somebody_does():
     assert "彭程审" not in replaced("次仁央金记，彭程审。") and "陆婷接" not in replaced("交，陆婷接")
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("邻居沙马小军翻译", ["沙马小军"]),
+        ("护工吉克伍支转述", ["吉克伍支"]),
+        ("翻译热依汗古丽在场", ["热依汗古丽"]),
+        ("表姐白玛曲珍(8岁", ["白玛曲珍"]),
+        ("志愿者达瓦\n对象", ["达瓦"]),
+        ("弟弟布和（4岁，供者）", ["布和"]),
+        ("贵院查干巴特尔医生转来", ["查干巴特尔"]),
+    ],
+)
+def test_minority_names_without_a_dot(text, names):
+    assert set(names) <= set(replaced(text))
+
+
+@pytest.mark.parametrize("text", ["巴图征阳性，努尔综合征，格林试验", "巴氏染色，达瓦综合征"])
+def test_syllables_of_minority_names_in_words_stay(text):
+    assert replaced(text) == []
