@@ -7,6 +7,8 @@ integers held as float32: every sum stays below 2^24, so it is exact and the sam
 order of summation. tagger.npz is made by bench/deid_text_tagger.py.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 from importlib import resources
@@ -14,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from p2med.deid.keep import is_kept, term_length
+from p2med.deid.folding import CHINESE, fold
+from p2med.deid.keep import CLINICAL_WORDS, DRUGS, EPONYMS, is_kept, term_length
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.no_names import NAMED_AFTER
@@ -27,10 +30,29 @@ MOST = 127.0
 SHIFT = 128.0
 _PAIR_LEVELS = (-8.0, -6.5, -5.0, -3.5, -2.0)
 _PIECE = 2048
-_NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏汤丸肺肾骨沟囊腺管毛鞭")
-_NO_NEXT = frozenset("癜菌虫瘤炎癌癣疹毛鞭沟氏征")
-OF_NAMES, OF_OTHERS = (6144, 2048), (8192, 0)
-"""Of names, of all else: a span begins where the odds are above the first, and runs on above the second."""
+_STARTS = frozenset(fold(term)[:2] for term in (*EPONYMS, *DRUGS, *CLINICAL_WORDS))
+_NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+_NO_NEXT = frozenset("癜菌虫瘤炎癌癣疹鞭沟氏征")
+# English whose blanks were lost, and the pages of a journal: 41(6):408-411.
+_RUN_TOGETHER = re.compile(r"[a-z0-9.,:;()\-]*[a-z]{14,}[a-z0-9.,:;()\-]*")
+_PAGES = re.compile(r"\d\)?:\d[\d\-.]*")
+_LATIN = re.compile("[a-z']")
+SURE = np.array([2**30, 6144, 8192, 14336, 8192, 8192, 8192, 16384, 12288], np.int32)
+"""By KINDS: a span begins where the odds are above this and runs on above ENOUGH, names ENOUGH_OF_NAMES."""
+ENOUGH, ENOUGH_OF_NAMES = 0, 2048
+# The rules know better which 10.8 is a day and which a measurement; a number of one piece is none of a gene.
+_FORMS = {
+    "date": re.compile(r".*[年月日号初旬].{0,3}"),
+    "number": re.compile(rf"(?!rs\d)[^{CHINESE}]+"),
+}
+NO_NAME = -8192
+
+
+class Odds(NamedTuple):
+    """For each character the likeliest of KINDS[1:], and its log odds against nothing in 1/2048."""
+
+    kinds: Any
+    against_nothing: Any
 
 
 class _Weights(NamedTuple):
@@ -73,7 +95,7 @@ def pair_levels(folded: str) -> list[int]:
     for at in range(1, len(folded)):
         odds = pair.get(folded[at - 1 : at + 1])
         if odds is not None:
-            levels.append(2 + sum(odds > level for level in _PAIR_LEVELS))
+            levels.append(2 + bisect_left(_PAIR_LEVELS, odds))
         else:
             levels.append(int(is_chinese(folded[at]) and is_chinese(folded[at - 1])))
     return levels
@@ -83,7 +105,7 @@ def term_places(folded: str) -> list[int]:
     """1 where a word of medicine begins, 2 inside of it, 0 elsewhere."""
     places, end = [0] * len(folded), 0
     for at in range(len(folded)):
-        if length := term_length(folded, at):
+        if folded[at : at + 2] in _STARTS and (length := term_length(folded, at)):
             places[at] = places[at] or 1
             for inside in range(max(at + 1, end), at + length):
                 places[inside] = 2
@@ -102,8 +124,8 @@ def word_edges(folded: str, words: Collection[str]) -> list[int]:
     return edges
 
 
-def odds(folded: str) -> tuple[Any, Any]:
-    """(kind, odds) of each character: the likeliest of KINDS[1:], its log odds against nothing in 1/2048."""
+def odds(folded: str) -> Odds:
+    """What the network says of each character."""
     size = len(folded)
     kinds, margins = np.zeros(size, np.int32), np.zeros(size, np.int32)
     x = _embedded(folded)
@@ -113,7 +135,7 @@ def odds(folded: str) -> tuple[Any, Any]:
         stop = start + len(levels)
         kinds[start:stop] = levels[:, 1:].argmax(axis=1) + 1
         margins[start:stop] = levels[:, 1:].max(axis=1) - levels[:, 0]
-    return kinds, margins
+    return Odds(kinds, margins)
 
 
 def _embedded(folded: str) -> Any:
@@ -157,20 +179,34 @@ def _is_term(folded: str, start: int, end: int) -> bool:
     )
 
 
-def tagger_spans(folded: str) -> Iterator[tuple[int, int, str]]:
+def is_no_name(found: Odds, start: int, end: int) -> bool:
+    """True where the network is so sure of nothing that a rule without a list is wrong."""
+    return start < end and bool(found.against_nothing[start:end].max() < NO_NAME)
+
+
+def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, kind) of each run of characters of which one is surely of that kind."""
-    kinds, margins = odds(folded)
+    kinds, margins = found
     at = 0
-    names = kinds == KINDS.index("name")
-    for peak in np.flatnonzero(margins > np.where(names, OF_NAMES[0], OF_OTHERS[0])).tolist():
+    sure = np.flatnonzero(margins > SURE[kinds]).tolist()
+    literature = [m.span() for p in (_RUN_TOGETHER, _PAGES) for m in p.finditer(folded)] if sure else []
+    for peak in sure:
         if peak < at:
             continue
-        enough = (OF_NAMES if names[peak] else OF_OTHERS)[1]
+        kind = KINDS[int(kinds[peak])]
+        enough = ENOUGH_OF_NAMES if kind == "name" else ENOUGH
         start = peak
         while start > at and margins[start - 1] > enough:
             start -= 1
-        at = peak + 1
-        while at < len(folded) and margins[at] > enough:
-            at += 1
-        if not (names[peak] and _is_term(folded, start, at) or is_kept(folded, start, at)):
-            yield start, at, KINDS[int(kinds[peak])]
+        end = peak + 1
+        while end < len(folded) and margins[end] > enough:
+            end += 1
+        at = end
+        while _LATIN.match(folded, end) and _LATIN.match(folded, end - 1):
+            end += 1
+        if any(start < stop and first < end for first, stop in literature):
+            continue
+        if kind in _FORMS and not _FORMS[kind].fullmatch(folded, start, end):
+            continue
+        if not (kind == "name" and _is_term(folded, start, end) or is_kept(folded, start, end)):
+            yield start, end, kind

@@ -27,6 +27,7 @@ from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
 from p2med.deid.repeated import repeated_names
 from p2med.deid.signatures import signature_spans
+from p2med.deid.tagger import Odds, is_no_name, odds, tagger_spans
 from p2med.errors import PhiError
 
 __all__ = ["Known", "Replaced", "Scrubbed", "fold", "left", "scrub"]
@@ -70,7 +71,7 @@ class Scrubbed:
 # Eight digits that are a day are one; a labelled number is none.
 _RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
-LAYERS = ("known", "formats", "labels", "names", "places", "dates")
+LAYERS = ("known", "formats", "labels", "names", "places", "tagger", "dates")
 
 
 def scrub(
@@ -86,15 +87,23 @@ def scrub(
       PhiError: `known_value_left` or `identity_number_left`, when one is still there.
     """
     folded = fold(text)
-    spans = (s for layer in LAYERS if layer in layers for s in _LAYER[layer](folded, text, known))
+    likely = odds(folded) if "tagger" in layers else None
+    spans = (
+        span
+        for layer in LAYERS
+        if layer in layers
+        for span in _LAYER[layer](folded, text, known)
+        if layer != "names" or not likely or not is_no_name(likely, *span[:2])
+    )
     found = [(start, end, kind, SURROGATE[kind]) for start, end, kind in spans if start < end]
     if "labels" in layers:
         names = sorted(start for start, _, kind, _ in found if kind == "name")
         found += [(s, e, "bed", SURROGATE["bed"]) for s, e in beds_before_names(folded, names)]
+    tagged = _tagged(folded, likely) if likely else []
     if "dates" in layers:
-        signed = [end for _, end, kind, _ in found if kind == "name"]
+        signed = [end for _, end, kind, *_ in (*found, *tagged) if kind == "name"]
         found += [(s, e, "date", moved) for s, e, moved in date_spans(folded, offset_days, note, signed)]
-    kept = _without_overlaps(found)
+    kept = _with_tagged(_without_overlaps(found), tagged, folded)
     pieces, at = [], 0
     for start, end, _, surrogate in kept:
         pieces += [text[at:start], surrogate]
@@ -144,8 +153,45 @@ _LAYER: dict[str, Callable[[str, str, Known], Iterator[tuple[int, int, str]]]] =
     "labels": lambda folded, text, known: label_spans(folded),
     "names": _names,
     "places": _places,
+    "tagger": lambda folded, text, known: iter(()),
     "dates": lambda folded, text, known: iter(()),
 }
+
+
+def _tagged(folded: str, likely: Odds) -> list[tuple[int, int, str]]:
+    """What the network finds, and its names wherever else they stand."""
+    found = list(tagger_spans(folded, likely))
+    names = [(start, end) for start, end, kind in found if kind == "name"]
+    return found + [(start, end, "name") for start, end in repeated_names(folded, names)]
+
+
+def _with_tagged(kept: list[_Span], tagged: list[tuple[int, int, str]], folded: str) -> list[_Span]:
+    """The network adds only what nothing else covers; beside a span of its kind it lengthens that."""
+    if not tagged:
+        return kept
+    free = bytearray(b"\1") * len(folded)
+    for start, end, *_ in kept:
+        free[start:end] = bytes(end - start)
+    added: list[_Span] = []
+    for start, end, kind in tagged:
+        if kind in ("number", "bed", "date") and 0 in free[start:end]:
+            continue  # Of days and numbers the rules know where they end.
+        at = start
+        while (at := free.find(1, at, end)) >= 0:
+            stop = free.find(0, at, end)
+            stop = end if stop < 0 else stop
+            if any(c.isalnum() for c in folded[at:stop]):
+                added.append((at, stop, kind, SURROGATE[kind]))
+                free[at:stop] = bytes(stop - at)
+            at = stop
+    joined: list[_Span] = []
+    for span in sorted([*kept, *added]):
+        last = joined[-1] if joined else None
+        if last and last[1] == span[0] and last[3] == span[3] and (span in added or last in added):
+            joined[-1] = (last[0], span[1], last[2], last[3])
+        else:
+            joined.append(span)
+    return joined
 
 
 def _without_overlaps(spans: list[_Span]) -> list[_Span]:

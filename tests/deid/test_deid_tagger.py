@@ -1,0 +1,140 @@
+"""The tagger: exact arithmetic, whatever the order of summation; what it finds and what it must leave."""
+
+import os
+import subprocess
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from p2med.deid import tagger
+from p2med.deid.folding import fold
+from p2med.deid.keep import DRUGS, EPONYMS
+from p2med.deid.tagger import KINDS, odds, tagger_spans
+from p2med.deid.text import LAYERS, Known, scrub
+
+NOTE = fold(
+    "夜班交班：12床向阳，肺炎第3天，夜间最高体温38.6℃，予布洛芬混悬液4ml口服后降至37.4℃。\n"
+    "随访人 扎西拉姆，孩子糯米团已回苗苗班，班上还有方圆、石磊两人咳嗽。ID ZY2206-04418"
+)
+
+
+def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
+    with resources.files("p2med.deid").joinpath("tagger.npz").open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        arrays = {name: found[name] for name in found.files if found[name].dtype.kind != "U"}
+    assert all(a.dtype in (np.int8, np.int32) for a in arrays.values())
+    for name in [n for n in arrays if n.startswith("w")] + ["last_w"]:
+        bias = arrays[name.replace("w", "b") if name != "last_w" else "last_b"]
+        most = np.abs(arrays[name].astype(np.int64)).sum(axis=0) * int(tagger.MOST) + np.abs(bias)
+        assert (most + tagger.SHIFT < 2**24).all()
+
+
+def test_another_order_of_summation_or_another_precision_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds, margins = odds(NOTE)
+    weights = tagger._weights()
+    for changed in (_in_another_order(weights), _in_float64(weights)):
+        with monkeypatch.context() as patch:
+            patch.setattr(tagger, "_weights", lambda changed=changed: changed)
+            again = odds(NOTE)
+        assert (again[0] == kinds).all() and (again[1] == margins).all()
+
+
+def _in_another_order(weights: tagger._Weights) -> tagger._Weights:
+    """The same network, its channels shuffled."""
+    first = np.random.default_rng(1).permutation(weights.chars.shape[1])
+    width = weights.last[0].shape[0]
+    other = np.random.default_rng(2).permutation(width)
+    layers = []
+    for n, (w, b) in enumerate(weights.layers):
+        thirds = w.reshape(3, -1, width)[:, other if n else first][:, :, other]
+        layers.append((np.ascontiguousarray(thirds.reshape(-1, width)), b[other]))
+    tables = {
+        n: np.ascontiguousarray(getattr(weights, n)[:, first]) for n in ("chars", "pairs", "terms", "edges")
+    }
+    last = np.ascontiguousarray(weights.last[0][other]), weights.last[1]
+    return weights._replace(**tables, layers=layers, last=last)
+
+
+def _in_float64(weights: tagger._Weights) -> tagger._Weights:
+    layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in weights.layers]
+    last = weights.last[0].astype(np.float64), weights.last[1].astype(np.float64)
+    return weights._replace(layers=layers, last=last)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    code = (
+        "import sys; from p2med.deid.tagger import odds; kinds, margins = odds(sys.stdin.read());"
+        "print(kinds.tolist(), margins.tolist())"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=NOTE * 8,
+            env=os.environ | {v: n for v in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for n in ("1", "3")
+    }
+    assert len(answers) == 1
+
+
+def test_a_long_text_in_pieces_has_the_odds_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = NOTE * 4
+    kinds, margins = odds(text)
+    for piece in (1, 37, 100):
+        monkeypatch.setattr(tagger, "_PIECE", piece)
+        again = odds(text)
+        assert (again[0] == kinds).all() and (again[1] == margins).all()
+
+
+def test_texts_of_no_and_few_characters() -> None:
+    for text in ("", "向", "\n", "\U00020000😀"):
+        assert len(odds(text)[0]) == len(text)
+        assert all(kind in KINDS[1:] for *_, kind in tagger_spans(text, odds(text)))
+
+
+@pytest.mark.parametrize(
+    "text, value, kind",
+    [
+        ("豆包妈妈来电，说糯米团昨晚又烧了。", "糯米团", "name"),
+        ("今晨乐乐体温正常，妈妈说夜里没咳。", "乐乐", "name"),
+        ("21:30 沐辰哭闹，予安抚后入睡。", "沐辰", "name"),
+        ("家长诉孩子在苗苗班上学，近期班内多人咳嗽。", "苗苗班", "school"),
+        ("家住青山湾的外婆照看。", "青山湾", "address"),
+    ],
+)
+def test_what_no_list_holds(text: str, value: str, kind: str) -> None:
+    folded = fold(text)
+    at = folded.index(value)
+    assert (at, at + len(value), kind) in tagger_spans(folded, odds(folded))
+
+
+def test_the_layer_adds_what_the_rules_leave_and_takes_no_date_from_them() -> None:
+    text = "21:30 沐辰哭闹，予安抚后入睡。2024-03-05复诊，3.12 沐辰复查血常规。"
+    rules = [layer for layer in LAYERS if layer != "tagger"]
+    before, after = (scrub(text, Known(), -77, layers=x) for x in (rules, LAYERS))
+    assert after.text.count("沐辰") < before.text.count("沐辰")
+    assert "2023-12-19" in after.text and "2023-12-19" in before.text
+    # Ordered, apart, and each surrogate where its span was.
+    ends = [0, *(r.end for r in after.replaced)]
+    assert all(end <= r.start for end, r in zip(ends, after.replaced, strict=False))
+
+
+def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
+    sure = tagger.Odds(np.ones(4, np.int32), np.array([-9000, -9000, 9000, -9000], np.int32))
+    assert tagger.is_no_name(sure, 0, 2)
+    assert not tagger.is_no_name(sure, 1, 3)
+    assert not tagger.is_no_name(sure, 2, 2)
+
+
+def test_eponyms_and_drugs_stay() -> None:
+    for term in sorted({*EPONYMS, *DRUGS})[::3]:
+        for frame in ("患儿{}诊断明确。", "予{}口服，", "家长{}、{}。"):
+            folded = fold(frame.replace("{}", term))
+            assert not list(tagger_spans(folded, odds(folded)))
