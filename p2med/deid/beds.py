@@ -38,6 +38,7 @@ _IN_WARD = (
 # 4号箱, 2号隔离, 保温箱12, 仓6, 层流2舱, 走廊加1
 _IN_BOX = (
     rf"(?:早产区)?\d{{1,2}}号(?:暖|保温)?箱|\d{{1,2}}号隔离|走廊加\s?\d{{1,2}}床?{_NO_UNIT}|(?<=层流)\d{{1,2}}[舱仓号]|"
+    rf"(?:辐射台|抢救台|蓝光箱|隔离间|负压间|输液椅|观察台)[ \t]?[a-z]?\d{{1,2}}号?{_NO_UNIT}|"
     rf"(?:保温箱|暖箱|[层移]\S仓|层流\d?仓?|仓)\s?\d{{1,2}}(?:号|舱|仓)?{_NO_UNIT}"
 )
 # 床号 NICU-16, 床位：外科-11, 床号加2
@@ -46,8 +47,14 @@ _LABELLED = (
     rf"(?:[a-z]{{1,4}}区?|[{_CN}]{{1,3}}[一二三四五六七八九]?)?[\-—]?"
     r"[a-z]?\d{1,4}(?:-\d{1,3})?(?:\s?号?床|号)?)(?![\d年月.])"
 )
-# 十二床患儿, bed 7
+# 十二床患儿, 第七床, 3室12床, 12号患儿, 床12, 12#, bed 7
 _IN_WORDS = (
+    rf"(?<![{_CN}])第?[一二三四五六七八九十]{{1,3}}号?{_BED}|"
+    r"\d{1,3}(?:病?室|病?房)\s?\d{1,3}号?床|"
+    rf"(?<![\d.])\d{{1,3}}号(?=患[儿者]|病[人儿]|小朋友)|"
+    rf"(?<![{_CN}])床[ \t]?:?[ \t]?[a-z]?\d{{1,3}}(?![\d.])|"
+    rf"(?<![\w.])\d{{1,3}}#(?=床|患|[,。;\s{_CN}])|"
+    rf"(?<![{_CN}])[东西南北][区侧]?-?\d{{1,2}}号?{_BED}|"
     r"(?<=[一二三四五六七八九十])十?[一二三四五六七八九]?号?床(?=患)|"
     rf"(?<![{_CN}])(?:加)?[一二三四五六七八九十]{{1,3}}号?床(?=患|[,:])|(?<![a-z])bed\s?(?:no\.?\s?)?\d{{1,3}}"
 )
@@ -67,14 +74,21 @@ _HEAD = re.compile(r"(?:^|[\n|\s])床号?(?=[\s|])")
 
 
 _ANY_WARD = re.compile(
-    rf"(?:{_WARD_WORDS}|[观抢留产骨血烧心神普儿外内仓箱])[\-一二三四五六七八九]?\d|\d号(?:隔离|[暖保]?温?箱)|[a-z]区\d"
+    rf"(?:{_WARD_WORDS}|[观抢留产骨血烧心神普儿外内仓箱])[\-一二三四五六七八九]?\d|[台箱间椅]\s?[a-z]?\d|\d号(?:隔离|[暖保]?温?箱)|[a-z]区\d"
 )
 _BEFORE_NAME = re.compile(r"(?:^|[\n。;,、)n]|(?<!\d):|[班床]\s?)\s?(?P<value>\+?\d{1,2})\s?$")
 
 
 def bed_spans(folded: str) -> Iterator[tuple[int, int]]:
     """Yield [start, end) of each bed."""
-    if "床" in folded or "icu" in folded or "bed" in folded or _ANY_WARD.search(folded):
+    if (
+        "床" in folded
+        or "#" in folded
+        or "号" in folded
+        or "icu" in folded
+        or "bed" in folded
+        or _ANY_WARD.search(folded)
+    ):
         for pattern in _PATTERNS:
             for found in pattern.finditer(folded):
                 start, end = found.span("value" if "value" in pattern.groupindex else 0)
