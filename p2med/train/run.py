@@ -50,8 +50,11 @@ def run(
         decides nothing here.
 
     Raises:
-      P2MedError: 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
+      P2MedError: there is no such stage, 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
     """
+    names = [s.stage for s in config.stages]
+    if stage is not None and stage not in names:
+        raise RecipeError(f"train has no stage {stage!r}; there are: {', '.join(names)}")
     mix = store.require(root, "mix")
     folder = store.verb_folder(root, "train")
     threads = config.threads or torch.get_num_threads()
@@ -87,7 +90,7 @@ def _train_all(
         store.write_json(folder / STAGES, [s.stage for s in config.stages])
     ranks.wait()
     previous: Path | None = None
-    for entry in config.stages:
+    for entry in config.stages if stage is None else _up_to(config, stage):
         place = folder / entry.stage
         identity = identity_of(config, model, image, entry, mix, previous)
         ranks.same_everywhere(json.dumps(identity, sort_keys=True).encode(), "recipe, code or mix", folder)
@@ -101,20 +104,18 @@ def _train_all(
             (folder / "manifest.json").unlink(missing_ok=True)
             _train_stage(config, model, image, root, entry, previous, identity, device, threads, licences)
             ranks.wait()
-        elif entry in _stages_before(config, stage):
+        else:
             raise ModelError(f"stage {stage} continues {entry.stage}, which is not trained or out of date")
         previous = place
 
 
-def _stages_before(config: TrainConfig, name: str) -> list[StageConfig]:
-    """The stages that the one of this name continues."""
+def _up_to(config: TrainConfig, name: str) -> list[StageConfig]:
+    """The stage of this name behind those that it continues."""
     found: list[StageConfig] = []
     for entry in config.stages:
-        if entry.anew:
-            found = []
+        found = [*([] if entry.anew else found), entry]
         if entry.stage == name:
             break
-        found.append(entry)
     return found
 
 

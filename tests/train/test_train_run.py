@@ -117,6 +117,21 @@ def test_a_stage_that_begins_anew_is_as_if_it_stood_first(whole, tmp_path):
     assert both["stage1/model.safetensors"] != continued["stage1/model.safetensors"]
 
 
+def test_the_first_of_three_stages_can_be_trained_alone(mixed):
+    root, _ = mixed
+    config = two_stages()
+    third = config.stages[1].model_copy(update={"stage": "stage2"})
+    three = config.model_copy(update={"stages": (*config.stages, third)})
+    with pytest.raises(RecipeError, match="no stage 'see'; there are: base, stage1, stage2"):
+        run(three, tiny_section(), SPEC, root, stage="see")
+    run(three, tiny_section(), SPEC, root, stage="base")
+    assert [p.name for p in sorted((root / "5_train").glob("*/"))] == ["base"]
+    fourth = config.stages[0].model_copy(update={"stage": "stage1", "anew": True})
+    behind = config.model_copy(update={"stages": (config.stages[0], third, fourth)})
+    run(behind, tiny_section(), SPEC, root, stage="stage1")  # stage2, never trained, is nothing to it
+    assert [p.name for p in sorted((root / "5_train").glob("*/"))] == ["base", "stage1"]
+
+
 MOMENTS = (
     ".base.steps/step-00000002/digests.json",
     ".base.steps/.step-00000006.writing",
