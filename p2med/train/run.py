@@ -50,11 +50,8 @@ def run(
         decides nothing here.
 
     Raises:
-      P2MedError: there is no such stage, 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
+      P2MedError: 4_mix is not finished, a part to learn is not in the model, or an earlier stage is missing.
     """
-    names = [s.stage for s in config.stages]
-    if stage is not None and stage not in names:
-        raise RecipeError(f"train has no stage {stage!r}; there are: {', '.join(names)}")
     mix = store.require(root, "mix")
     folder = store.verb_folder(root, "train")
     threads = config.threads or torch.get_num_threads()
