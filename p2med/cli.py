@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from p2med import plugins, store
+from p2med import blas, plugins, store  # noqa: F401  blas first: it must come before NumPy
 from p2med.ablate.commands import ablate_command
 from p2med.bench.commands import gate
 from p2med.card.commands import card

@@ -1,5 +1,6 @@
 """The commands as a user meets them: a fault is one line (what, where, what to do) and exit code 2."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -142,3 +143,17 @@ def test_a_killed_worker_is_one_line(monkeypatch, capsys):
         cli.main()
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("own", "threads"), [(None, 1), ("2", 2)])
+def test_numpys_products_take_one_thread_unless_the_user_says_otherwise(own, threads):
+    code = """import p2med.cli, numpy, pathlib
+numpy.ones((999, 999)) @ numpy.ones((999, 999))
+names = [p.read_text() for p in pathlib.Path("/proc/self/task").glob("*/comm")]
+print(sum("jemalloc" not in n for n in names))"""  # Arrow's memory has a thread, too
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment |= {"OPENBLAS_NUM_THREADS": own} if own else {}
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: NumPy has one thread anyway")
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True)
+    assert int(done.stdout) == threads, done.stderr

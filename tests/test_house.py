@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "schema": set(),
     "errors": set(),
     "arrow": set(),
+    "blas": set(),
     "pool": set(),
     "guard": {"errors", "guard_child"},
     "guard_child": {"errors"},
