@@ -19,7 +19,7 @@ def test_no_study_fails_silently_on_the_way_through_deid(tmp_path: Path):
         paths = [tmp_path / f"{n}.dcm" for n in range(len(files))]
         for path, content in zip(paths, files, strict=True):
             path.write_bytes(content)
-        return _read(names, "reject", Job("dicom", tuple(map(str, paths)), person)).array
+        return _read(names, "reject", False, Job("dicom", tuple(map(str, paths)), person)).array
 
     concerned = ("film_", "ct_", "padding_", "enhanced_", "laid_", "sign_", "overlay_")
     verdicts = {m.name: judge(m, read) for m in studies(seed=6) if m.name.startswith(concerned)}
