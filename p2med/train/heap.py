@@ -2,7 +2,7 @@
 
 glibc maps blocks of 128 KiB and more by themselves, but each time one is freed it raises this limit to its
 size, up to 32 MiB. From then on tensors come from the heap, where the place of a freed one is too small for
-the next of the same size, because torch asks for aligned ones: trainings took up to 1.9 times the memory of
+the next of the same size, because torch asks for aligned ones: trainings took up to 1.95 times the memory of
 their tensors. Mapping costs time, less in pages of 2 MiB (bench/plan.md). Results do not change.
 Source: mallopt(3), M_MMAP_THRESHOLD; PyTorch, c10/core/impl/alloc_cpu.cpp.
 """
@@ -10,8 +10,8 @@ Source: mallopt(3), M_MMAP_THRESHOLD; PyTorch, c10/core/impl/alloc_cpu.cpp.
 import ctypes
 import os
 
-MAPPED_FROM_BYTES = 128 * 1024
-"""glibc's own limit, which no longer moves once it is set."""
+MAPPED_FROM_BYTES = 1024 * 1024
+"""It no longer moves once it is set. 128 KiB take a little less memory and more time (bench/plan.md)."""
 M_MMAP_THRESHOLD = -3  # malloc.h
 
 
