@@ -2,6 +2,8 @@
 
 import pytest
 
+from p2med.bench.config import BenchConfig
+from p2med.bench.run import _who_answered
 from p2med.consensus import Panel, agreed, nearest, readings
 from p2med.errors import ModelError
 from p2med.schema.case import Volume
@@ -92,3 +94,9 @@ def test_chances_are_the_members_mean():
 def test_members_that_see_differently_are_no_panel():
     with pytest.raises(ModelError, match="prepare images differently"):
         Panel([Member("x"), Member("y", image_spec=1)])
+
+
+def test_the_report_says_when_the_scores_are_of_several():
+    assert _who_answered(BenchConfig()) == []
+    (line,) = _who_answered(BenchConfig(members=("record", "record_2"), readings=5))
+    assert "and record, record_2, 5 readings" in line

@@ -71,8 +71,18 @@ def run(config: BenchConfig, root: Path, stages: Sequence[str]) -> store.Manifes
     ratings, results = _score(config, tasks, train, answers)
     store.write_table(writer.folder / "ratings.parquet", to_table(ratings, Rating))
     store.write_json(writer.folder / "results.json", [r.model_dump(mode="json") for r in results])
-    write_report(writer.folder, tasks, results, answers, checkpoint, config.beside)
+    write_report(writer.folder, tasks, results, answers, checkpoint, (*_who_answered(config), *config.beside))
     return writer.finish(notes={"checkpoint": section.checkpoint, "answers": len(answers)})
+
+
+def _who_answered(config: BenchConfig) -> list[str]:
+    """A line when the scores are not those of one checkpoint that reads once."""
+    if not config.members and config.readings == 1:
+        return []
+    others = f" and {', '.join(config.members)}" if config.members else ""
+    return [
+        f"answers: the consensus of this checkpoint{others}, {config.readings} readings of a text by each"
+    ]
 
 
 def _checkpoint(name: str | None, root: Path, stages: Sequence[str]) -> Path:

@@ -216,7 +216,10 @@ def _certificate(root: Path) -> Facts | None:
 
 
 def _scores(root: Path, bench: Manifest | None, digest: str) -> list[Facts] | None:
-    """The benchmark's table, when it is about this checkpoint."""
+    """The benchmark's table, when it is about this checkpoint, alone and reading once."""
+    asked = bench.section.get("config", {}) if bench else {}
+    if asked.get("members") or asked.get("readings", 1) > 1:
+        return None
     if bench is None or bench.section.get("checkpoint_digest") != digest or _stale(root, bench):
         return None
     rows = json.loads((verb_folder(root, "bench") / "results.json").read_bytes())

@@ -37,11 +37,11 @@ def digest(root: Path, stage: str = "stage1") -> str:
     return sha256_of(root / "5_train" / stage / "digests.json")
 
 
-def benched(root: Path, of: str) -> None:
+def benched(root: Path, of: str, **config) -> None:
     folder = verb_folder(root, "bench")
     write_json(folder / "results.json", [RESULT])
     files = {"results.json": sha256_of(folder / "results.json")}
-    section = {"checkpoint": "stage1", "checkpoint_digest": of, "config": {}}
+    section = {"checkpoint": "stage1", "checkpoint_digest": of, "config": config}
     write_manifest(root, "bench", ["mix"], files=files, section=section)
 
 
@@ -120,6 +120,13 @@ def test_scores_and_gate_of_another_checkpoint_are_not_shown(trained):
     write_json(trained / "gate.json", {"checkpoint_digest": "of another", "conditions": []})
     text, facts = read(trained)
     assert facts["scores"] is None and facts["gate"] is None and "0.500" not in text
+
+
+@pytest.mark.parametrize("config", [{"members": ["base"]}, {"readings": 5}])
+def test_scores_of_several_that_answered_together_are_not_this_checkpoints(trained, config):
+    benched(trained, digest(trained), **config)
+    text, facts = read(trained)
+    assert facts["scores"] is None and "0.500" not in text
 
 
 def test_scores_that_read_another_mix_are_not_shown(trained):
