@@ -1,4 +1,4 @@
-"""Training examples of the tagger: folded texts with a kind for each character, made over and over anew.
+"""Training examples of the tagger: texts with a kind for each character, made over and over anew.
 
 Notes of bench/deid_text_notes (by writer), filled templates, sentences of Apache-2.0 questions with names put
 in and without, MIT resumes, clinical phrases. Notes come with other values, digits, roles and punctuation.
@@ -16,10 +16,9 @@ from deid_text import read_templates
 from deid_text_cases import HERE, Case, fill
 from deid_text_language import CORPORA, _strings
 from deid_text_names import CLAUSES, DEPARTMENTS, PERSON, RELATIVES, VERBS, Drawn
-from deid_text_notes import MARK
+from deid_text_notes import BLIND, MARK, NOTES
 from deid_text_tagger_values import Values, shaped
 
-from p2med.deid.folding import fold
 from p2med.deid.known import Known
 from p2med.deid.name_score import is_chinese
 from p2med.deid.surnames import SURNAMES
@@ -40,6 +39,8 @@ KIND_OF |= {"company": "company", "bed": "bed", "date": "date"}
 OF_SLOT = {k: "name" for k in ("known name", "other name", "foreign name", "pet name")}
 OF_SLOT |= {"home": "address", "village": "address", "group": "address"}
 TEMPLATES = ("", "_2", "_3", "_4", "_5", "_5_2", "_5_3", "_6")
+PLAIN = 0.12
+"""So often a note with nobody in it; left to chance they would be a third."""
 UNKNOWN = -100
 """The kind of a character that no one is to learn from."""
 RESUME = {"NAME": "name", "ORG": "company", "LOC": "address"}
@@ -53,13 +54,17 @@ def number_of(kind: str) -> int:
 
 
 class Maker:
-    """Draws examples; the same seed, sources and code give the same ones."""
+    """Draws examples with `r`; the same seed, sources and code give the same ones."""
 
-    def __init__(self, writers: list[int], dictionary: Path, data: Path, seed: int) -> None:
-        self.r = random.Random(seed)
+    r = random.Random(0)
+
+    def __init__(self, without: list[str], dictionary: Path, data: Path) -> None:
         self.values = Values(dictionary)
-        paths = [HERE / "deid_text_notes" / f"a{w}.txt" for w in writers]
-        self.notes = [_pieces(t) for t in read_templates(paths)]
+        left_out = {*BLIND, *without}
+        paths = [p for p in sorted(NOTES.glob("*.txt")) if p.stem not in left_out]
+        notes = [_pieces(t) for t in read_templates(paths)]
+        self.notes = [note for note in notes if any(kind for kind, _ in note)]
+        self.plain_notes = [note for note in notes if not any(kind for kind, _ in note)]
         self.pool: dict[str, list[str]] = {}
         for note in self.notes:
             for kind, value in note:
@@ -77,13 +82,13 @@ class Maker:
         text, kinds = "", []
         for _ in range(r.choice([1, 1, 2, 3])):
             roll = r.random()
-            if roll < 0.6:
+            if roll < 0.65:
                 part = self.note()
-            elif roll < 0.69:
+            elif roll < 0.70:
                 part = self.template()
-            elif roll < 0.76:
+            elif roll < 0.74:
                 part = self.named_question()
-            elif roll < 0.82:
+            elif roll < 0.79:
                 part = self.clauses()
             elif roll < 0.97:
                 part = self.negative()
@@ -93,11 +98,11 @@ class Maker:
             gap = r.choice(["\n", "\n", " ", "", "。"])
             text, kinds = text + part[0] + gap, kinds + part[1] + [0] * len(gap)
         at = r.randrange(max(1, len(text) - most + 1))
-        return fold(text[at : at + most]), kinds[at : at + most]
+        return text[at : at + most], kinds[at : at + most]
 
     def note(self) -> Example:
         r = self.r
-        pieces = self.varied(r.choice(self.notes))
+        pieces = self.varied(r.choice(self.plain_notes if r.random() < PLAIN else self.notes))
         return self.scratched(pieces)
 
     def varied(self, note: list[Piece]) -> list[Piece]:
@@ -247,19 +252,20 @@ def _questions(data: Path) -> list[str]:
     found = []
     for corpus in CORPORA:
         with gzip.open(data / corpus, "rt", encoding="utf-8") as file:
-            for n, line in enumerate(file):
-                if n % 3:
-                    continue
-                text = "\n".join(_strings(json.loads(line)))[:240]
-                try:
-                    if scrub(text, Known(), -77, layers=RULES).replaced:
-                        continue
-                except PhiError:
-                    continue
-                found += [s for s in re.findall("[^。！？\n]{6,120}[。！？\n]", text)]
+            for line in file:
+                text = "\n".join(_strings(json.loads(line)))[:480]
+                found += [s for s in _SENTENCE.findall(text) if _is_plain(s)]
     return found
 
 
+def _is_plain(sentence: str) -> bool:
+    try:
+        return not scrub(sentence, Known(), -77, layers=RULES).replaced
+    except PhiError:
+        return False
+
+
+_SENTENCE = re.compile("[^。！？\n]{6,120}[。！？\n]")
 RULES = ("known", "formats", "labels", "names", "places", "dates")
 
 

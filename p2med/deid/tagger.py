@@ -2,50 +2,57 @@
 
     随访人 向阳，已转苗苗班 -> 向阳, 苗苗班
 
-Five convolutions over the folded text see 16 characters to each side. Weights and activations are small
-integers held as float32: every sum stays below 2^24, so it is exact and the same on every processor, in any
-order of summation. tagger.npz is made by bench/deid_text_tagger.py.
+Two networks vote. Their six convolutions over the folded text see 32 characters to each side, and what the
+rules found. Weights and activations are small integers held as float32: every sum stays below 2^24, so it is
+exact and the same on every processor, in any order of summation. tagger.npz is made by
+bench/deid_text_tagger.py.
 """
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from p2med.deid.folding import CHINESE, fold
+from p2med.deid.folding import fold
 from p2med.deid.keep import CLINICAL_WORDS, DRUGS, EPONYMS, is_kept, term_length
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.no_names import NAMED_AFTER
 
 KINDS = ("", "name", "address", "hospital", "school", "company", "number", "bed", "date")
-DILATIONS = (1, 2, 4, 8, 1)
+_NUMBER = KINDS.index("number")
+DILATIONS = (1, 2, 4, 8, 16, 1)
 REACH = sum(DILATIONS)
+_PIECE = 2048
+TABLES = ("chars", "pairs", "terms", "edges", "rules", "bigrams")
 MOST = 127.0
 """Activations are 0..127 steps of 1/16; weights -127..127 steps of 1/128; sums steps of 1/2048."""
 SHIFT = 128.0
 _PAIR_LEVELS = (-8.0, -6.5, -5.0, -3.5, -2.0)
-_PIECE = 2048
 _STARTS = frozenset(fold(term)[:2] for term in (*EPONYMS, *DRUGS, *CLINICAL_WORDS))
 _NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
 _NO_NEXT = frozenset("癜菌虫瘤炎癌癣疹鞭沟氏征")
 # English whose blanks were lost, and the pages of a journal: 41(6):408-411.
 _RUN_TOGETHER = re.compile(r"[a-z0-9.,:;()\-]*[a-z]{14,}[a-z0-9.,:;()\-]*")
 _PAGES = re.compile(r"\d\)?:\d[\d\-.]*")
-_LATIN = re.compile("[a-z']")
-SURE = np.array([2**30, 6144, 8192, 14336, 8192, 8192, 8192, 16384, 12288], np.int32)
-"""By KINDS: a span begins where the odds are above this and runs on above ENOUGH, names ENOUGH_OF_NAMES."""
-ENOUGH, ENOUGH_OF_NAMES = 0, 2048
-# The rules know better which 10.8 is a day and which a measurement; a number of one piece is none of a gene.
-_FORMS = {
-    "date": re.compile(r".*[年月日号初旬].{0,3}"),
-    "number": re.compile(rf"(?!rs\d)[^{CHINESE}]+"),
-}
-NO_NAME = -8192
+_LONGEST_RUN = 24
+_RUNS = re.compile("[a-z']{2,}|[0-9]{2,}")
+# What a number before is no date of: 10.8|±11.2, 10|-15ml, 2019|-ncov, 5日|后; but 4/25|±2天, 5.6|-5.9.
+_MEASURES = re.compile(r"\s?[×*%℃]|\s?±(?!\s?\d+天)|-[a-z]|(?<=[日月])[后前内龄]")
+_RANGE = re.compile(r"[-~/.]\d")
+# By KINDS, in 1/2048: bench/deid_text_tagger_fit.py on writers that the network had not met, rounded.
+SURE = [2**30, 2048, 3072, 16384, 4096, 8192, 6144, 6144, 8192]
+"""A span of the network's own begins where its odds against nothing are above this,"""
+ENOUGH = [0, -2048, -1024, 0, 0, 0, -2048, 0, -2048]
+"""and runs on above this."""
+NOTHING = [0, -1024, -4096, -4096, -1024, -1024, -2048, -16384, -2048]
+"""A rule's span stays unless all of its odds are below this;"""
+END = -8192
+"""its ends go where they are below this."""
 
 
 class Odds(NamedTuple):
@@ -55,29 +62,49 @@ class Odds(NamedTuple):
     against_nothing: Any
 
 
-class _Weights(NamedTuple):
-    index: dict[str, int]
+class Network(NamedTuple):
     chars: Any  # (characters + 3, width of the embedding)
     pairs: Any  # (8, width of the embedding)
     terms: Any  # (3, width of the embedding)
     edges: Any  # (16, width of the embedding)
-    words: frozenset[str]
-    layers: list[tuple[Any, Any]]  # (3 x width in, width out), (width out,)
+    rules: Any  # (17, width of the embedding)
+    bigrams: Any  # (a hash, width of the embedding)
+    layers: list[tuple[Any, Any]]  # (3: left, here, right; width in, width out), (width out,), in 1/16
     last: tuple[Any, Any]
 
 
+class Weights(NamedTuple):
+    index: dict[str, int]
+    words: frozenset[str]
+    networks: list[Network]
+
+
 @lru_cache(maxsize=1)
-def _weights() -> _Weights:
+def _weights() -> Weights:
     with resources.files("p2med.deid").joinpath("tagger.npz").open("rb") as file:
-        found = np.load(file, allow_pickle=False)
-        arrays = {
-            name: found[name].astype(np.float32) for name in found.files if found[name].dtype.kind != "U"
-        }
-        vocabulary, words = str(found["vocabulary"]), frozenset(str(found["words"]).split())
-    layers = [(arrays[f"w{n}"], arrays[f"b{n}"]) for n in range(len(DILATIONS))]
-    index = {c: n for n, c in enumerate(vocabulary)}
-    tables = (arrays[name] for name in ("chars", "pairs", "terms", "edges"))
-    return _Weights(index, *tables, words, layers, (arrays["last_w"], arrays["last_b"]))
+        return read_weights(file)
+
+
+def read_weights(file: IO[bytes]) -> Weights:
+    """The vocabulary, the words and `0.chars`, `0.w0`, `1.chars`...: networks that vote."""
+    found = np.load(file, allow_pickle=False)
+    index = {c: n for n, c in enumerate(str(found["vocabulary"]))}
+    count = 1 + max(int(name.split(".")[0]) for name in found.files if "." in name)
+    networks = [_network(found, f"{n}.") for n in range(count)]
+    return Weights(index, frozenset(str(found["words"]).split()), networks)
+
+
+def _network(found: Any, prefix: str) -> Network:
+    def array(name: str) -> Any:
+        return found[prefix + name].astype(np.float32)
+
+    tables = (array(name) for name in TABLES)
+    layers = []
+    for n in range(len(DILATIONS)):
+        w, b = array(f"w{n}"), array(f"b{n}")
+        # Dividing by a power of two changes no digit; the half rounds.
+        layers.append((w.reshape(3, -1, len(b)) / SHIFT, (b + SHIFT / 2) / SHIFT))
+    return Network(*tables, layers, (array("last_w"), array("last_b")))
 
 
 def character_index(c: str, index: dict[str, int]) -> int:
@@ -88,17 +115,23 @@ def character_index(c: str, index: dict[str, int]) -> int:
     return found
 
 
+def bigram_rows(before: Any, rows: Any, size: int) -> Any:
+    """Each character with the one before it as one of `size` rows; the first row is for neither."""
+    return (before * 7919 + rows) % (size - 1) + 1
+
+
+@lru_cache(maxsize=1)
+def _levels_of_pairs() -> dict[str, int]:
+    return {pair: 2 + bisect_left(_PAIR_LEVELS, odds) for pair, odds in language().pair.items()}
+
+
 def pair_levels(folded: str) -> list[int]:
     """How common each character is behind the one before it: 0 where one is no character, 1 never met."""
-    pair = language().pair
-    levels = [0] * min(1, len(folded))
-    for at in range(1, len(folded)):
-        odds = pair.get(folded[at - 1 : at + 1])
-        if odds is not None:
-            levels.append(2 + bisect_left(_PAIR_LEVELS, odds))
-        else:
-            levels.append(int(is_chinese(folded[at]) and is_chinese(folded[at - 1])))
-    return levels
+    get = _levels_of_pairs().get
+    levels = [
+        get(a + b) or int(is_chinese(a) and is_chinese(b)) for a, b in zip(folded, folded[1:], strict=False)
+    ]
+    return [0, *levels][: len(folded)]
 
 
 def term_places(folded: str) -> list[int]:
@@ -117,55 +150,67 @@ def word_edges(folded: str, words: Collection[str]) -> list[int]:
     """4 x the longest word that begins at a character + the longest that ends there: 0 none, or size - 1."""
     edges = [0] * len(folded)
     for size in (2, 3, 4):
-        for at in range(len(folded) - size + 1):
-            if folded[at : at + size] in words:
-                edges[at] = edges[at] % 4 + 4 * (size - 1)
-                edges[at + size - 1] = edges[at + size - 1] // 4 * 4 + size - 1
+        for at in [n for n in range(len(folded) - size + 1) if folded[n : n + size] in words]:
+            edges[at] = edges[at] % 4 + 4 * (size - 1)
+            edges[at + size - 1] = edges[at + size - 1] // 4 * 4 + size - 1
     return edges
 
 
-def odds(folded: str) -> Odds:
-    """What the network says of each character."""
-    size = len(folded)
-    kinds, margins = np.zeros(size, np.int32), np.zeros(size, np.int32)
-    x = _embedded(folded)
-    for start in range(0, size, _PIECE):
-        before = max(0, start - REACH)
-        levels = _logits(x[before : start + _PIECE + REACH])[start - before :][:_PIECE]
-        stop = start + len(levels)
-        kinds[start:stop] = levels[:, 1:].argmax(axis=1) + 1
-        margins[start:stop] = levels[:, 1:].max(axis=1) - levels[:, 0]
-    return Odds(kinds, margins)
+def rule_marks(size: int, spans: Iterable[tuple[int, int, str]]) -> list[int]:
+    """What the rules say of each character: 0 nothing, 1..8 inside one of KINDS, 9..16 where one begins."""
+    marks = [0] * size
+    for start, end, kind in sorted(spans, key=lambda s: (s[0], -s[1], s[2])):
+        if kind != "age" and start < end and not marks[start]:
+            number = KINDS.index(kind) if kind in KINDS else _NUMBER
+            marks[start:end] = [m or number for m in marks[start:end]]
+            marks[start] = number + len(KINDS) - 1
+    return marks
 
 
-def _embedded(folded: str) -> Any:
-    """(characters, width), in 1/16."""
+def odds(folded: str, marks: list[int]) -> Odds:
+    """What the networks say of each character, told what the rules say."""
     weights = _weights()
+    levels = np.zeros((len(folded), len(KINDS)), np.int32)
+    for x, network in _embedded(folded, marks, weights):
+        for start in range(0, len(folded), _PIECE):
+            before = max(0, start - REACH)
+            piece = _logits(x[before : start + _PIECE + REACH], network)[start - before :][:_PIECE]
+            levels[start : start + _PIECE] += piece.astype(np.int32)
+    levels //= len(weights.networks)
+    kinds = levels[:, 1:].argmax(axis=1) + 1
+    return Odds(kinds, levels[:, 1:].max(axis=1) - levels[:, 0])
+
+
+def _embedded(folded: str, marks: list[int], weights: Weights) -> Iterator[tuple[Any, Network]]:
+    """Yield (characters, width), in 1/16, for each network."""
     get = weights.index.get
     rows = [n if (n := get(c)) is not None else character_index(c, weights.index) for c in folded]
-    x = weights.chars[rows] + weights.pairs[pair_levels(folded)]
-    x += weights.terms[term_places(folded)]
-    x += weights.edges[word_edges(folded, weights.words)]
-    return np.clip(x, -MOST, MOST)
+    before = np.array([0, *rows], np.int64)
+    said = (rows, pair_levels(folded), term_places(folded), word_edges(folded, weights.words), marks)
+    chars, pairs, terms, edges, rules = (np.array(numbers, np.int64) for numbers in said)
+    for network in weights.networks:
+        x = network.chars[chars] + network.pairs[pairs]
+        x += network.terms[terms]
+        x += network.edges[edges]
+        x += network.rules[rules]
+        x += network.bigrams[bigram_rows(before[:-1], chars, len(network.bigrams))]
+        yield np.clip(x, -MOST, MOST, out=x), network
 
 
-def _logits(x: Any) -> Any:
+def _logits(x: Any, network: Network) -> Any:
     """(characters, kinds), in 1/2048."""
-    weights = _weights()
-    size = len(x)
-    for n, ((w, b), step) in enumerate(zip(weights.layers, DILATIONS, strict=True)):
-        width = x.shape[1]
-        near = np.zeros((size, 3 * width), np.float32)
-        near[step:, :width] = x[: max(0, size - step)]
-        near[:, width : 2 * width] = x
-        near[: max(0, size - step), 2 * width :] = x[step:]
-        y = near @ w
-        y += b + SHIFT / 2
-        y *= 1 / SHIFT
+    for n, ((w, b), step) in enumerate(zip(network.layers, DILATIONS, strict=True)):
+        y = x @ w[1]
+        if step < len(x):
+            y[step:] += x[:-step] @ w[0]
+            y[:-step] += x[step:] @ w[2]
+        y += b
         np.floor(y, out=y)
         np.maximum(y, 0, out=y)
-        x = np.minimum(y if n == 0 else x + np.minimum(y, MOST), MOST)
-    return x @ weights.last[0] + weights.last[1]
+        if n:
+            y += x
+        x = np.minimum(y, MOST, out=y)
+    return x @ network.last[0] + network.last[1]
 
 
 def _is_term(folded: str, start: int, end: int) -> bool:
@@ -179,22 +224,50 @@ def _is_term(folded: str, start: int, end: int) -> bool:
     )
 
 
-def is_no_name(found: Odds, start: int, end: int) -> bool:
-    """True where the network is so sure of nothing that a rule without a list is wrong."""
-    return start < end and bool(found.against_nothing[start:end].max() < NO_NAME)
+def _whole_words(folded: str, start: int, end: int) -> tuple[int, int]:
+    """No word in Latin letters and no number goes in part."""
+    for run in _RUNS.finditer(folded, max(0, start - _LONGEST_RUN), end + _LONGEST_RUN):
+        first, last = run.span()
+        if first < start < last:
+            start = first
+        if first < end < last:
+            end = last
+    return start, end
+
+
+def _may_be_date(folded: str, start: int, end: int) -> bool:
+    said = folded[start:end].rstrip("-~/.")
+    end = start + len(said)
+    return not (
+        _MEASURES.match(folded, end) or len(said) < 3 and said.isdecimal() and _RANGE.match(folded, end)
+    )
+
+
+def agreed(found: Odds, start: int, end: int, kind: str) -> tuple[int, int] | None:
+    """A rule's span without the ends that the network is sure of being nothing; None if all of it is."""
+    number = KINDS.index(kind) if kind in KINDS else _NUMBER
+    odds = found.against_nothing[start:end]
+    if odds.max() < NOTHING[number]:
+        return None
+    if kind == "date":
+        return start, end  # Its replacement is of the whole.
+    sure = np.flatnonzero(odds >= END)
+    if not len(sure):
+        return None
+    # Of what it is called at its end the rules are surer: 江南水岸小|区.
+    return start + int(sure[0]), start + int(sure[-1]) + 1 if kind == "name" else end
 
 
 def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, kind) of each run of characters of which one is surely of that kind."""
     kinds, margins = found
     at = 0
-    sure = np.flatnonzero(margins > SURE[kinds]).tolist()
+    sure = np.flatnonzero(margins > np.take(SURE, kinds)).tolist()
     literature = [m.span() for p in (_RUN_TOGETHER, _PAGES) for m in p.finditer(folded)] if sure else []
     for peak in sure:
         if peak < at:
             continue
-        kind = KINDS[int(kinds[peak])]
-        enough = ENOUGH_OF_NAMES if kind == "name" else ENOUGH
+        kind, enough = KINDS[int(kinds[peak])], ENOUGH[int(kinds[peak])]
         start = peak
         while start > at and margins[start - 1] > enough:
             start -= 1
@@ -202,11 +275,10 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
         while end < len(folded) and margins[end] > enough:
             end += 1
         at = end
-        while _LATIN.match(folded, end) and _LATIN.match(folded, end - 1):
-            end += 1
+        start, end = _whole_words(folded, start, end)
         if any(start < stop and first < end for first, stop in literature):
             continue
-        if kind in _FORMS and not _FORMS[kind].fullmatch(folded, start, end):
+        if kind == "date" and not _may_be_date(folded, start, end):
             continue
         if not (kind == "name" and _is_term(folded, start, end) or is_kept(folded, start, end)):
             yield start, end, kind

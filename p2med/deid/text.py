@@ -6,7 +6,7 @@ Layers in the order of SAFETY 1.7; all run, their spans are joined. A text in wh
 card or a phone is left after that does not pass.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,12 +22,13 @@ from p2med.deid.known import Known, known_spans
 from p2med.deid.labels import label_spans
 from p2med.deid.latin_names import latin_name_spans
 from p2med.deid.minority_names import minority_name_spans
+from p2med.deid.name_score import is_chinese
 from p2med.deid.names import find_cues, name_spans
 from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
 from p2med.deid.repeated import repeated_names
 from p2med.deid.signatures import signature_spans
-from p2med.deid.tagger import Odds, is_no_name, odds, tagger_spans
+from p2med.deid.tagger import Odds, agreed, odds, rule_marks, tagger_spans
 from p2med.errors import PhiError
 
 __all__ = ["Known", "Replaced", "Scrubbed", "fold", "left", "scrub"]
@@ -71,7 +72,8 @@ class Scrubbed:
 # Eight digits that are a day are one; a labelled number is none.
 _RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
-LAYERS = ("known", "formats", "labels", "names", "places", "tagger", "dates")
+LAYERS = ("known", "formats", "labels", "names", "places", "dates", "tagger")
+_LONGEST_SHORT_DATE = 5  # 12-31
 
 
 def scrub(
@@ -87,23 +89,9 @@ def scrub(
       PhiError: `known_value_left` or `identity_number_left`, when one is still there.
     """
     folded = fold(text)
-    likely = odds(folded) if "tagger" in layers else None
-    spans = (
-        span
-        for layer in LAYERS
-        if layer in layers
-        for span in _LAYER[layer](folded, text, known)
-        if layer != "names" or not likely or not is_no_name(likely, *span[:2])
-    )
-    found = [(start, end, kind, SURROGATE[kind]) for start, end, kind in spans if start < end]
-    if "labels" in layers:
-        names = sorted(start for start, _, kind, _ in found if kind == "name")
-        found += [(s, e, "bed", SURROGATE["bed"]) for s, e in beds_before_names(folded, names)]
-    tagged = _tagged(folded, likely) if likely else []
-    if "dates" in layers:
-        signed = [end for _, end, kind, *_ in (*found, *tagged) if kind == "name"]
-        found += [(s, e, "date", moved) for s, e, moved in date_spans(folded, offset_days, note, signed)]
-    kept = _with_tagged(_without_overlaps(found), tagged, folded)
+    ruled = by_rules(folded, text, known, offset_days, note, layers)
+    likely = odds(folded, rule_marks(len(folded), rule_spans(ruled))) if "tagger" in layers else None
+    kept = joined(folded, ruled, likely)
     pieces, at = [], 0
     for start, end, _, surrogate in kept:
         pieces += [text[at:start], surrogate]
@@ -114,6 +102,39 @@ def scrub(
     if holds_identity_number(digits_of_words(fold(result))):
         raise PhiError("identity_number_left", "an identity card or a phone is still in the text")
     return Scrubbed(result, tuple(Replaced(s, e, "number" if k == "digits" else k) for s, e, k, _ in kept))
+
+
+def by_rules(
+    folded: str, text: str, known: Known, offset_days: int, note: date | None, layers: Collection[str]
+) -> list[tuple[int, int, str, str, str]]:
+    """(start, end, kind, surrogate, layer) of all that the rules find; spans may overlap."""
+    found = [
+        (start, end, kind, SURROGATE[kind], layer)
+        for layer, spans in _LAYER.items()
+        if layer in layers
+        for start, end, kind in spans(folded, text, known)
+        if start < end
+    ]
+    names = [(start, end) for start, end, kind, *_ in found if kind == "name"]
+    if "labels" in layers:
+        beds = beds_before_names(folded, sorted(start for start, _ in names))
+        found += [(start, end, "bed", SURROGATE["bed"], "labels") for start, end in beds]
+    if "dates" in layers:
+        moved = date_spans(folded, offset_days, note, [end for _, end in names])
+        found += [(start, end, "date", day, "dates") for start, end, day in moved]
+    return found
+
+
+def rule_spans(ruled: Iterable[tuple[int, int, str, str, str]]) -> list[tuple[int, int, str]]:
+    """What the tagger is told: everything but what is known of the patient."""
+    return [(start, end, kind) for start, end, kind, _, layer in ruled if layer != "known"]
+
+
+def joined(folded: str, ruled: Iterable[tuple[int, int, str, str, str]], likely: Odds | None) -> list[_Span]:
+    """(start, end, kind, surrogate) of what goes, in order, without overlaps."""
+    if likely is None:
+        return _without_overlaps([s[:4] for s in ruled])
+    return _with_tagged(_without_overlaps(list(_agreed(ruled, likely))), _tagged(folded, likely), folded)
 
 
 def left(text: str, known: Known) -> bool:
@@ -153,9 +174,17 @@ _LAYER: dict[str, Callable[[str, str, Known], Iterator[tuple[int, int, str]]]] =
     "labels": lambda folded, text, known: label_spans(folded),
     "names": _names,
     "places": _places,
-    "tagger": lambda folded, text, known: iter(()),
-    "dates": lambda folded, text, known: iter(()),
 }
+
+
+def _agreed(ruled: Iterable[tuple[int, int, str, str, str]], likely: Odds) -> Iterator[_Span]:
+    """What the rules found, less what the network is sure of being nothing."""
+    for start, end, kind, surrogate, layer in ruled:
+        long_date = layer == "dates" and end - start > _LONGEST_SHORT_DATE
+        if layer in ("known", "formats") or kind in ("phone", "contact") or long_date:
+            yield start, end, kind, surrogate
+        elif span := agreed(likely, start, end, kind):
+            yield *span, kind, surrogate
 
 
 def _tagged(folded: str, likely: Odds) -> list[tuple[int, int, str]]:
@@ -174,13 +203,14 @@ def _with_tagged(kept: list[_Span], tagged: list[tuple[int, int, str]], folded: 
         free[start:end] = bytes(end - start)
     added: list[_Span] = []
     for start, end, kind in tagged:
-        if kind in ("number", "bed", "date") and 0 in free[start:end]:
-            continue  # Of days and numbers the rules know where they end.
+        in_part = 0 in free[start:end]
         at = start
         while (at := free.find(1, at, end)) >= 0:
             stop = free.find(0, at, end)
             stop = end if stop < 0 else stop
-            if any(c.isalnum() for c in folded[at:stop]):
+            # Of days the rules know where their numbers end: 1.|2022年, 2022102909|3015; but 2022年|秋.
+            is_told = is_chinese if kind == "date" and in_part else str.isalnum
+            if any(map(is_told, folded[at:stop])):
                 added.append((at, stop, kind, SURROGATE[kind]))
                 free[at:stop] = bytes(stop - at)
             at = stop
@@ -195,7 +225,7 @@ def _with_tagged(kept: list[_Span], tagged: list[tuple[int, int, str]], folded: 
 
 
 def _without_overlaps(spans: list[_Span]) -> list[_Span]:
-    """Earlier first, longer first; a span that begins inside another lengthens it, unless it is a date."""
+    """Earlier first, longer first; a span that begins inside another lengthens it, a date ends it."""
     kept: list[_Span] = []
     for span in sorted(spans, key=lambda s: (s[0], -s[1], _RANK.get(s[2], 0), s[2])):
         if kept and span[0] < kept[-1][1]:
@@ -205,6 +235,10 @@ def _without_overlaps(spans: list[_Span]) -> list[_Span]:
             if kind == "date" and span[2] != "date":
                 # What begins with a date and is a number, a name or a place as a whole is no date.
                 kept[-1] = (start, max(end, span[1]), span[2], span[3])
+            elif span[1] > end and span[2] == "date" and kind != "date":
+                # 谯城区\n|2023年6月19日: the place ends where the day begins.
+                kept[-1] = (start, span[0], kind, surrogate)
+                kept.append(span)
             elif span[1] > end and span[2] != "date":
                 kept[-1] = (start, span[1], kind, surrogate)
             continue

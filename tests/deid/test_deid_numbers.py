@@ -197,7 +197,7 @@ def test_places_and_addresses_of_the_net(text, value):
         ("床号：外科-11；拟施", ["外科-11"]),
         ("床号 NICU-16 病案", ["NICU-16"]),
         ("留观5 误服", ["留观5"]),
-        ("抢3皎月腹胀", ["抢3"]),
+        ("抢3 皎月腹胀", ["抢3"]),
         ("第七床家长，3病室12床", ["第七床", "3病室12床"]),
         ("12号患儿，床15 发热", ["12号", "床15"]),
         ("辐射台3换药", ["辐射台3"]),
@@ -255,7 +255,7 @@ def test_codes_journeys_and_names_of_the_net_go(text, value):
     "text",
     [
         "CA-125 35，COVID-19，BI-RADS 3，17-OHP，T-SPOT，GB-18030",
-        "样本20例，标本3份，编码区1234，条码完整，座位不足",
+        "样本20例，标本3份，编码区第1234位，条码完整，座位不足",
     ],
 )
 def test_what_has_a_line_is_not_always_a_code(text):

@@ -18,6 +18,7 @@ NOTE = fold(
     "夜班交班：12床向阳，肺炎第3天，夜间最高体温38.6℃，予布洛芬混悬液4ml口服后降至37.4℃。\n"
     "随访人 扎西拉姆，孩子糯米团已回苗苗班，班上还有方圆、石磊两人咳嗽。ID ZY2206-04418"
 )
+UNTOLD = [0] * len(NOTE)
 
 
 def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
@@ -25,8 +26,10 @@ def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
         found = np.load(file, allow_pickle=False)
         arrays = {name: found[name] for name in found.files if found[name].dtype.kind != "U"}
     assert all(a.dtype in (np.int8, np.int32) for a in arrays.values())
-    for name in [n for n in arrays if n.startswith("w")] + ["last_w"]:
-        bias = arrays[name.replace("w", "b") if name != "last_w" else "last_b"]
+    matrices = [name for name in arrays if name.split(".")[1][0] == "w" or name.endswith("last_w")]
+    assert len(matrices) == len(tagger._weights().networks) * (len(tagger.DILATIONS) + 1)
+    for name in matrices:
+        bias = arrays[name[:-1] + "b" if name.endswith("last_w") else name.replace(".w", ".b")]
         most = np.abs(arrays[name].astype(np.int64)).sum(axis=0) * int(tagger.MOST) + np.abs(bias)
         assert (most + tagger.SHIFT < 2**24).all()
 
@@ -34,40 +37,39 @@ def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
 def test_another_order_of_summation_or_another_precision_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kinds, margins = odds(NOTE)
+    kinds, margins = odds(NOTE, UNTOLD)
     weights = tagger._weights()
-    for changed in (_in_another_order(weights), _in_float64(weights)):
+    for change in (_in_another_order, _in_float64):
+        changed = weights._replace(networks=[change(network) for network in weights.networks])
         with monkeypatch.context() as patch:
             patch.setattr(tagger, "_weights", lambda changed=changed: changed)
-            again = odds(NOTE)
+            again = odds(NOTE, UNTOLD)
         assert (again[0] == kinds).all() and (again[1] == margins).all()
 
 
-def _in_another_order(weights: tagger._Weights) -> tagger._Weights:
+def _in_another_order(network: tagger.Network) -> tagger.Network:
     """The same network, its channels shuffled."""
-    first = np.random.default_rng(1).permutation(weights.chars.shape[1])
-    width = weights.last[0].shape[0]
+    first = np.random.default_rng(1).permutation(network.chars.shape[1])
+    width = network.last[0].shape[0]
     other = np.random.default_rng(2).permutation(width)
     layers = []
-    for n, (w, b) in enumerate(weights.layers):
-        thirds = w.reshape(3, -1, width)[:, other if n else first][:, :, other]
-        layers.append((np.ascontiguousarray(thirds.reshape(-1, width)), b[other]))
-    tables = {
-        n: np.ascontiguousarray(getattr(weights, n)[:, first]) for n in ("chars", "pairs", "terms", "edges")
-    }
-    last = np.ascontiguousarray(weights.last[0][other]), weights.last[1]
-    return weights._replace(**tables, layers=layers, last=last)
+    for n, (w, b) in enumerate(network.layers):
+        layers.append((np.ascontiguousarray(w[:, other if n else first][:, :, other]), b[other]))
+    tables = {n: np.ascontiguousarray(getattr(network, n)[:, first]) for n in tagger.TABLES}
+    last = np.ascontiguousarray(network.last[0][other]), network.last[1]
+    return network._replace(**tables, layers=layers, last=last)
 
 
-def _in_float64(weights: tagger._Weights) -> tagger._Weights:
-    layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in weights.layers]
-    last = weights.last[0].astype(np.float64), weights.last[1].astype(np.float64)
-    return weights._replace(layers=layers, last=last)
+def _in_float64(network: tagger.Network) -> tagger.Network:
+    layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in network.layers]
+    last = network.last[0].astype(np.float64), network.last[1].astype(np.float64)
+    return network._replace(layers=layers, last=last)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
     code = (
-        "import sys; from p2med.deid.tagger import odds; kinds, margins = odds(sys.stdin.read());"
+        "import sys; from p2med.deid.tagger import odds; text = sys.stdin.read();"
+        "kinds, margins = odds(text, [0] * len(text));"
         "print(kinds.tolist(), margins.tolist())"
     )
     answers = {
@@ -86,17 +88,17 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 def test_a_long_text_in_pieces_has_the_odds_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     text = NOTE * 4
-    kinds, margins = odds(text)
+    kinds, margins = odds(text, [0] * len(text))
     for piece in (1, 37, 100):
         monkeypatch.setattr(tagger, "_PIECE", piece)
-        again = odds(text)
+        again = odds(text, [0] * len(text))
         assert (again[0] == kinds).all() and (again[1] == margins).all()
 
 
 def test_texts_of_no_and_few_characters() -> None:
     for text in ("", "向", "\n", "\U00020000😀"):
-        assert len(odds(text)[0]) == len(text)
-        assert all(kind in KINDS[1:] for *_, kind in tagger_spans(text, odds(text)))
+        assert len(odds(text, [0] * len(text))[0]) == len(text)
+        assert all(kind in KINDS[1:] for *_, kind in tagger_spans(text, odds(text, [0] * len(text))))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_texts_of_no_and_few_characters() -> None:
 def test_what_no_list_holds(text: str, value: str, kind: str) -> None:
     folded = fold(text)
     at = folded.index(value)
-    assert (at, at + len(value), kind) in tagger_spans(folded, odds(folded))
+    assert (at, at + len(value), kind) in tagger_spans(folded, odds(folded, [0] * len(folded)))
 
 
 def test_the_layer_adds_what_the_rules_leave_and_takes_no_date_from_them() -> None:
@@ -127,14 +129,25 @@ def test_the_layer_adds_what_the_rules_leave_and_takes_no_date_from_them() -> No
 
 
 def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
-    sure = tagger.Odds(np.ones(4, np.int32), np.array([-9000, -9000, 9000, -9000], np.int32))
-    assert tagger.is_no_name(sure, 0, 2)
-    assert not tagger.is_no_name(sure, 1, 3)
-    assert not tagger.is_no_name(sure, 2, 2)
+    no = tagger.END - 1
+    said = tagger.Odds(np.ones(5, np.int32), np.array([no, no, 9000, 9000, no], np.int32))
+    assert tagger.agreed(said, 0, 2, "name") is None
+    assert tagger.agreed(said, 1, 5, "name") == (2, 4)
+    assert tagger.agreed(said, 2, 4, "name") == (2, 4)
+    # A day is replaced as a whole or not at all.
+    assert tagger.agreed(said, 1, 5, "date") == (1, 5)
+
+
+def test_bigrams_are_told_apart_and_the_first_row_is_for_none() -> None:
+    rows = np.arange(2000)
+    found = tagger.bigram_rows(rows[:-1], rows[1:], 32768)
+    assert found.min() >= 1 and found.max() < 32768
+    assert len(set(found.tolist())) > 1900
+    assert (tagger.bigram_rows(rows[1:], rows[:-1], 32768) != found).mean() > 0.99
 
 
 def test_eponyms_and_drugs_stay() -> None:
     for term in sorted({*EPONYMS, *DRUGS})[::3]:
         for frame in ("患儿{}诊断明确。", "予{}口服，", "家长{}、{}。"):
             folded = fold(frame.replace("{}", term))
-            assert not list(tagger_spans(folded, odds(folded)))
+            assert not list(tagger_spans(folded, odds(folded, [0] * len(folded))))

@@ -7,12 +7,12 @@ import pytest
 
 from p2med.deid.clean import Cleaner
 from p2med.deid.known import Known
-from p2med.deid.text import scrub
+from p2med.deid.text import LAYERS, scrub
 from p2med.deid.told_names import told_names
 from p2med.schema.identified import IdentifiedCase, IdentifiedPatient, IdentifiedRecord
 from p2med.schema.terms import RecordKind, Section
 
-TEXTS = ("班主任：连心安，陪同来院。", "昨起连心安看护，常规复查", "无特殊")
+TEXTS = ("班主任：连心安，陪同来院。", "夜间连心安照看，无特殊", "无特殊")
 
 
 def cleaned(texts: tuple[str, ...]) -> dict[str, str]:
@@ -35,7 +35,7 @@ def test_a_name_told_in_one_text_goes_from_the_others_in_any_order():
     for order in permutations(TEXTS):
         found = cleaned(order)
         assert not any("连心安" in text for text in found.values())
-        assert found[TEXTS[1]].endswith("常规复查") and found[TEXTS[2]] == TEXTS[2]
+        assert found[TEXTS[1]].endswith("无特殊") and found[TEXTS[2]] == TEXTS[2]
         assert found == {t: cleaned(TEXTS)[t] for t in order}
     assert "连心安" in alone, "the rules find it without help: plant another name"
 
@@ -50,4 +50,7 @@ def test_words_and_short_names_are_not_told(text):
 
 def test_a_told_name_is_searched_as_it_is_written_alone():
     known = Known.of(names=("宋诗梓",)).with_names(["连心安"])
-    assert scrub("心安药店，Xinan，连 心 安，诗梓", known, -30).text.endswith("，Xinan，[姓名]，[姓名]")
+    rules = [layer for layer in LAYERS if layer != "tagger"]
+    assert scrub("心安药店，Xinan，连 心 安，诗梓", known, -30, layers=rules).text.endswith(
+        "，Xinan，[姓名]，[姓名]"
+    )
