@@ -28,7 +28,7 @@ _NUMBER = KINDS.index("number")
 DILATIONS = (1, 2, 4, 8, 16, 1)
 REACH = sum(DILATIONS)
 _PIECE = 2048
-TABLES = ("chars", "pairs", "terms", "edges", "rules", "bigrams")
+TABLES = ("chars", "said", "bigrams")
 MOST = 127.0
 """Activations are 0..127 steps of 1/16; weights -127..127 steps of 1/128; sums steps of 1/2048."""
 SHIFT = 128.0
@@ -62,21 +62,16 @@ class Odds(NamedTuple):
     against_nothing: Any
 
 
-class Network(NamedTuple):
-    chars: Any  # (characters + 3, width of the embedding)
-    pairs: Any  # (8, width of the embedding)
-    terms: Any  # (3, width of the embedding)
-    edges: Any  # (16, width of the embedding)
-    rules: Any  # (17, width of the embedding)
-    bigrams: Any  # (a hash, width of the embedding)
-    layers: list[tuple[Any, Any]]  # (3: left, here, right; width in, width out), (width out,), in 1/16
-    last: tuple[Any, Any]
-
-
 class Weights(NamedTuple):
+    """Of all networks at once: the first axis of each array counts them."""
+
     index: dict[str, int]
     words: frozenset[str]
-    networks: list[Network]
+    chars: Any  # (networks, characters + 3, width of the embedding)
+    said: Any  # (networks, 8 levels of pairs x 3 places of terms x 16 edges x 17 marks, width)
+    bigrams: Any  # (networks, a hash, width of the embedding)
+    layers: list[tuple[Any, Any]]  # (networks, 3: left, here, right; width in, width out), (networks, 1, out)
+    last: tuple[Any, Any]
 
 
 @lru_cache(maxsize=1)
@@ -88,23 +83,28 @@ def _weights() -> Weights:
 def read_weights(file: IO[bytes]) -> Weights:
     """The vocabulary, the words and `0.chars`, `0.w0`, `1.chars`...: networks that vote."""
     found = np.load(file, allow_pickle=False)
-    index = {c: n for n, c in enumerate(str(found["vocabulary"]))}
     count = 1 + max(int(name.split(".")[0]) for name in found.files if "." in name)
-    networks = [_network(found, f"{n}.") for n in range(count)]
-    return Weights(index, frozenset(str(found["words"]).split()), networks)
 
-
-def _network(found: Any, prefix: str) -> Network:
     def array(name: str) -> Any:
-        return found[prefix + name].astype(np.float32)
+        return np.stack([found[f"{n}.{name}"] for n in range(count)]).astype(np.float32)
 
-    tables = (array(name) for name in TABLES)
+    # One look-up instead of four.
+    said = array("pairs")[:, :, None, None, None] + array("terms")[:, None, :, None, None]
+    said = said + array("edges")[:, None, None, :, None] + array("rules")[:, None, None, None]
     layers = []
     for n in range(len(DILATIONS)):
-        w, b = array(f"w{n}"), array(f"b{n}")
+        w, b = array(f"w{n}"), array(f"b{n}")[:, None]
         # Dividing by a power of two changes no digit; the half rounds.
-        layers.append((w.reshape(3, -1, len(b)) / SHIFT, (b + SHIFT / 2) / SHIFT))
-    return Network(*tables, layers, (array("last_w"), array("last_b")))
+        layers.append((w.reshape(count, 3, -1, w.shape[-1]) / SHIFT, (b + SHIFT / 2) / SHIFT))
+    return Weights(
+        {c: n for n, c in enumerate(str(found["vocabulary"]))},
+        frozenset(str(found["words"]).split()),
+        array("chars"),
+        said.reshape(count, -1, said.shape[-1]),
+        array("bigrams"),
+        layers,
+        (array("last_w"), array("last_b")[:, None]),
+    )
 
 
 def character_index(c: str, index: dict[str, int]) -> int:
@@ -168,49 +168,53 @@ def rule_marks(size: int, spans: Iterable[tuple[int, int, str]]) -> list[int]:
 
 
 def odds(folded: str, marks: list[int]) -> Odds:
-    """What the networks say of each character, told what the rules say."""
-    weights = _weights()
+    """What the networks say of each character on average, told what the rules say."""
+    x = _embedded(folded, marks)
     levels = np.zeros((len(folded), len(KINDS)), np.int32)
-    for x, network in _embedded(folded, marks, weights):
-        for start in range(0, len(folded), _PIECE):
-            before = max(0, start - REACH)
-            piece = _logits(x[before : start + _PIECE + REACH], network)[start - before :][:_PIECE]
-            levels[start : start + _PIECE] += piece.astype(np.int32)
-    levels //= len(weights.networks)
+    for start in range(0, len(folded), _PIECE):
+        before = max(0, start - REACH)
+        piece = _logits(x[:, before : start + _PIECE + REACH])
+        levels[start : start + _PIECE] = piece.sum(axis=0).astype(np.int32)[start - before :][:_PIECE]
+    levels //= len(x)
     kinds = levels[:, 1:].argmax(axis=1) + 1
     return Odds(kinds, levels[:, 1:].max(axis=1) - levels[:, 0])
 
 
-def _embedded(folded: str, marks: list[int], weights: Weights) -> Iterator[tuple[Any, Network]]:
-    """Yield (characters, width), in 1/16, for each network."""
+def _embedded(folded: str, marks: list[int]) -> Any:
+    """(networks, characters, width), in 1/16."""
+    weights = _weights()
     get = weights.index.get
     rows = [n if (n := get(c)) is not None else character_index(c, weights.index) for c in folded]
-    before = np.array([0, *rows], np.int64)
-    said = (rows, pair_levels(folded), term_places(folded), word_edges(folded, weights.words), marks)
-    chars, pairs, terms, edges, rules = (np.array(numbers, np.int64) for numbers in said)
-    for network in weights.networks:
-        x = network.chars[chars] + network.pairs[pairs]
-        x += network.terms[terms]
-        x += network.edges[edges]
-        x += network.rules[rules]
-        x += network.bigrams[bigram_rows(before[:-1], chars, len(network.bigrams))]
-        yield np.clip(x, -MOST, MOST, out=x), network
+    before = np.array([0, *rows], np.int64)[: len(rows)]
+    said = np.array(pair_levels(folded), np.int64)
+    for numbers, size in (
+        (term_places(folded), 3),
+        (word_edges(folded, weights.words), 16),
+        (marks, 2 * len(KINDS) - 1),
+    ):
+        said = said * size + np.array(numbers, np.int64)
+    chars = np.array(rows, np.int64)
+    x = weights.chars[:, chars]
+    x += weights.said[:, said]
+    x += weights.bigrams[:, bigram_rows(before, chars, weights.bigrams.shape[1])]
+    return np.clip(x, -MOST, MOST, out=x)
 
 
-def _logits(x: Any, network: Network) -> Any:
-    """(characters, kinds), in 1/2048."""
-    for n, ((w, b), step) in enumerate(zip(network.layers, DILATIONS, strict=True)):
-        y = x @ w[1]
-        if step < len(x):
-            y[step:] += x[:-step] @ w[0]
-            y[:-step] += x[step:] @ w[2]
+def _logits(x: Any) -> Any:
+    """(networks, characters, kinds), in 1/2048."""
+    weights = _weights()
+    for n, ((w, b), step) in enumerate(zip(weights.layers, DILATIONS, strict=True)):
+        y = x @ w[:, 1]
+        if step < x.shape[1]:
+            y[:, step:] += x[:, :-step] @ w[:, 0]
+            y[:, :-step] += x[:, step:] @ w[:, 2]
         y += b
         np.floor(y, out=y)
         np.maximum(y, 0, out=y)
         if n:
             y += x
         x = np.minimum(y, MOST, out=y)
-    return x @ network.last[0] + network.last[1]
+    return x @ weights.last[0] + weights.last[1]
 
 
 def _is_term(folded: str, start: int, end: int) -> bool:

@@ -72,6 +72,7 @@ class Scrubbed:
 # Eight digits that are a day are one; a labelled number is none.
 _RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
+_Places = list[tuple[int, int]]
 LAYERS = ("known", "formats", "labels", "names", "places", "dates", "tagger")
 _LONGEST_SHORT_DATE = 5  # 12-31
 
@@ -108,13 +109,14 @@ def by_rules(
     folded: str, text: str, known: Known, offset_days: int, note: date | None, layers: Collection[str]
 ) -> list[tuple[int, int, str, str, str]]:
     """(start, end, kind, surrogate, layer) of all that the rules find; spans may overlap."""
-    found = [
-        (start, end, kind, SURROGATE[kind], layer)
-        for layer, spans in _LAYER.items()
-        if layer in layers
-        for start, end, kind in spans(folded, text, known)
-        if start < end
-    ]
+    listed = list(known_spans(folded, text, known)) if "known" in layers else []
+    sure = [(start, end) for start, end, kind in listed if kind == "name"]
+    found = [(start, end, kind, SURROGATE[kind], "known") for start, end, kind in listed]
+    for layer, spans in _LAYER.items():
+        if layer in layers:
+            found += [
+                (s, e, kind, SURROGATE[kind], layer) for s, e, kind in spans(folded, text, sure) if s < e
+            ]
     names = [(start, end) for start, end, kind, *_ in found if kind == "name"]
     if "labels" in layers:
         beds = beds_before_names(folded, sorted(start for start, _ in names))
@@ -142,7 +144,7 @@ def left(text: str, known: Known) -> bool:
     return next(known_spans(fold(text), text, known), None) is not None
 
 
-def _names(folded: str, text: str, known: Known) -> Iterator[tuple[int, int, str]]:
+def _names(folded: str, text: str, sure: _Places) -> Iterator[tuple[int, int, str]]:
     cues, inside = find_cues(folded)
     found = [
         (start, end)
@@ -155,23 +157,21 @@ def _names(folded: str, text: str, known: Known) -> Iterator[tuple[int, int, str
     found += family_name_spans(folded)
     found += [s for s in minority_name_spans(folded) if not is_kept(folded, *s, announced=True)]
     # A known name ends where it ends: 家属福禄|陪练, not 福禄陪 and not 禄陪练.
-    sure = [(first, last) for first, last, kind in known_spans(folded, text, known) if kind == "name"]
     found = [s for s in found if not any(first <= s[0] < last < s[1] for first, last in sure)]
     found += repeated_names(folded, found)
     found += latin_name_spans(folded, text, cues)
     yield from ((start, end, "name") for start, end in found)
 
 
-def _places(folded: str, text: str, _: Known) -> Iterator[tuple[int, int, str]]:
+def _places(folded: str, text: str, sure: _Places) -> Iterator[tuple[int, int, str]]:
     for start, end, kind in place_spans(folded):
         if end - start > 4 or not is_kept(folded, start, end):
             yield start, end, kind
 
 
-_LAYER: dict[str, Callable[[str, str, Known], Iterator[tuple[int, int, str]]]] = {
-    "known": known_spans,
-    "formats": lambda folded, text, known: format_spans(folded),
-    "labels": lambda folded, text, known: label_spans(folded),
+_LAYER: dict[str, Callable[[str, str, _Places], Iterator[tuple[int, int, str]]]] = {
+    "formats": lambda folded, text, sure: format_spans(folded),
+    "labels": lambda folded, text, sure: label_spans(folded),
     "names": _names,
     "places": _places,
 }

@@ -27,7 +27,7 @@ def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
         arrays = {name: found[name] for name in found.files if found[name].dtype.kind != "U"}
     assert all(a.dtype in (np.int8, np.int32) for a in arrays.values())
     matrices = [name for name in arrays if name.split(".")[1][0] == "w" or name.endswith("last_w")]
-    assert len(matrices) == len(tagger._weights().networks) * (len(tagger.DILATIONS) + 1)
+    assert len(matrices) == len(tagger._weights().chars) * (len(tagger.DILATIONS) + 1)
     for name in matrices:
         bias = arrays[name[:-1] + "b" if name.endswith("last_w") else name.replace(".w", ".b")]
         most = np.abs(arrays[name].astype(np.int64)).sum(axis=0) * int(tagger.MOST) + np.abs(bias)
@@ -40,30 +40,30 @@ def test_another_order_of_summation_or_another_precision_changes_nothing(
     kinds, margins = odds(NOTE, UNTOLD)
     weights = tagger._weights()
     for change in (_in_another_order, _in_float64):
-        changed = weights._replace(networks=[change(network) for network in weights.networks])
+        changed = change(weights)
         with monkeypatch.context() as patch:
             patch.setattr(tagger, "_weights", lambda changed=changed: changed)
             again = odds(NOTE, UNTOLD)
         assert (again[0] == kinds).all() and (again[1] == margins).all()
 
 
-def _in_another_order(network: tagger.Network) -> tagger.Network:
-    """The same network, its channels shuffled."""
-    first = np.random.default_rng(1).permutation(network.chars.shape[1])
-    width = network.last[0].shape[0]
+def _in_another_order(weights: tagger.Weights) -> tagger.Weights:
+    """The same networks, their channels shuffled."""
+    first = np.random.default_rng(1).permutation(weights.chars.shape[-1])
+    width = weights.last[0].shape[1]
     other = np.random.default_rng(2).permutation(width)
     layers = []
-    for n, (w, b) in enumerate(network.layers):
-        layers.append((np.ascontiguousarray(w[:, other if n else first][:, :, other]), b[other]))
-    tables = {n: np.ascontiguousarray(getattr(network, n)[:, first]) for n in tagger.TABLES}
-    last = np.ascontiguousarray(network.last[0][other]), network.last[1]
-    return network._replace(**tables, layers=layers, last=last)
+    for n, (w, b) in enumerate(weights.layers):
+        shuffled = w[:, :, other if n else first][..., other]
+        layers.append((np.ascontiguousarray(shuffled), b[..., other]))
+    tables = {n: getattr(weights, n)[..., first] for n in tagger.TABLES}
+    return weights._replace(**tables, layers=layers, last=(weights.last[0][:, other].copy(), weights.last[1]))
 
 
-def _in_float64(network: tagger.Network) -> tagger.Network:
-    layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in network.layers]
-    last = network.last[0].astype(np.float64), network.last[1].astype(np.float64)
-    return network._replace(layers=layers, last=last)
+def _in_float64(weights: tagger.Weights) -> tagger.Weights:
+    layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in weights.layers]
+    last = weights.last[0].astype(np.float64), weights.last[1].astype(np.float64)
+    return weights._replace(layers=layers, last=last)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
