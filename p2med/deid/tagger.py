@@ -32,6 +32,7 @@ TABLES = ("chars", "said", "bigrams")
 MOST = 127.0
 """Activations are 0..127 steps of 1/16; weights -127..127 steps of 1/128; sums steps of 1/2048."""
 SHIFT = 128.0
+_RARE = -13.0
 _PAIR_LEVELS = (-8.0, -6.5, -5.0, -3.5, -2.0)
 _STARTS = frozenset(fold(term)[:2] for term in (*EPONYMS, *DRUGS, *CLINICAL_WORDS))
 _NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
@@ -247,17 +248,20 @@ def _may_be_date(folded: str, start: int, end: int) -> bool:
     )
 
 
-def agreed(found: Odds, start: int, end: int, kind: str) -> tuple[int, int] | None:
+def agreed(folded: str, found: Odds, start: int, end: int, kind: str) -> tuple[int, int] | None:
     """A rule's span without the ends that the network is sure of being nothing; None if all of it is."""
     number = KINDS.index(kind) if kind in KINDS else _NUMBER
     odds = found.against_nothing[start:end]
     if odds.max() < NOTHING[number]:
-        return None
+        # A character that texts hardly have is a name's: 何湉彧.
+        known = language().char
+        if kind != "name" or all(known.get(c, -99.0) > _RARE for c in filter(is_chinese, folded[start:end])):
+            return None
     if kind == "date":
         return start, end  # Its replacement is of the whole.
     sure = np.flatnonzero(odds >= END)
     if not len(sure):
-        return None
+        return start, end
     # Of what it is called at its end the rules are surer: 江南水岸小|区.
     return start + int(sure[0]), start + int(sure[-1]) + 1 if kind == "name" else end
 

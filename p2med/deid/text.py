@@ -136,7 +136,9 @@ def joined(folded: str, ruled: Iterable[tuple[int, int, str, str, str]], likely:
     """(start, end, kind, surrogate) of what goes, in order, without overlaps."""
     if likely is None:
         return _without_overlaps([s[:4] for s in ruled])
-    return _with_tagged(_without_overlaps(list(_agreed(ruled, likely))), _tagged(folded, likely), folded)
+    return _with_tagged(
+        _without_overlaps(list(_agreed(folded, ruled, likely))), _tagged(folded, likely), folded
+    )
 
 
 def left(text: str, known: Known) -> bool:
@@ -177,13 +179,13 @@ _LAYER: dict[str, Callable[[str, str, _Places], Iterator[tuple[int, int, str]]]]
 }
 
 
-def _agreed(ruled: Iterable[tuple[int, int, str, str, str]], likely: Odds) -> Iterator[_Span]:
+def _agreed(folded: str, ruled: Iterable[tuple[int, int, str, str, str]], likely: Odds) -> Iterator[_Span]:
     """What the rules found, less what the network is sure of being nothing."""
     for start, end, kind, surrogate, layer in ruled:
         long_date = layer == "dates" and end - start > _LONGEST_SHORT_DATE
         if layer in ("known", "formats") or kind in ("phone", "contact") or long_date:
             yield start, end, kind, surrogate
-        elif span := agreed(likely, start, end, kind):
+        elif span := agreed(folded, likely, start, end, kind):
             yield *span, kind, surrogate
 
 

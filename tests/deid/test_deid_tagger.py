@@ -131,11 +131,13 @@ def test_the_layer_adds_what_the_rules_leave_and_takes_no_date_from_them() -> No
 def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
     no = tagger.END - 1
     said = tagger.Odds(np.ones(5, np.int32), np.array([no, no, 9000, 9000, no], np.int32))
-    assert tagger.agreed(said, 0, 2, "name") is None
-    assert tagger.agreed(said, 1, 5, "name") == (2, 4)
-    assert tagger.agreed(said, 2, 4, "name") == (2, 4)
+    assert tagger.agreed("安静方便面", said, 0, 2, "name") is None
+    assert tagger.agreed("安静方便面", said, 1, 5, "name") == (2, 4)
+    assert tagger.agreed("安静方便面", said, 2, 4, "name") == (2, 4)
     # A day is replaced as a whole or not at all.
-    assert tagger.agreed(said, 1, 5, "date") == (1, 5)
+    assert tagger.agreed("安静方便面", said, 1, 5, "date") == (1, 5)
+    # What has a character that texts hardly have is a name.
+    assert tagger.agreed("湉彧方便面", said, 0, 2, "name") == (0, 2)
 
 
 def test_bigrams_are_told_apart_and_the_first_row_is_for_none() -> None:
