@@ -1,8 +1,8 @@
-"""A small trained network over characters: names, places and numbers that no rule and no list finds.
+"""Two small trained networks over characters: what the rules leave, and what they are wrong about.
 
     随访人 向阳，已转苗苗班 -> 向阳, 苗苗班
 
-Two networks vote. Their six convolutions over the folded text see 32 characters to each side, and what the
+Their odds are averaged. Six convolutions over the folded text see 32 characters to each side, and what the
 rules found. Weights and activations are small integers held as float32: every sum stays below 2^24, so it is
 exact and the same on every processor, in any order of summation. tagger.npz is made by
 bench/deid_text_tagger.py.
@@ -28,11 +28,10 @@ _NUMBER = KINDS.index("number")
 DILATIONS = (1, 2, 4, 8, 16, 1)
 REACH = sum(DILATIONS)
 _PIECE = 2048
-TABLES = ("chars", "said", "bigrams")
 MOST = 127.0
 """Activations are 0..127 steps of 1/16; weights -127..127 steps of 1/128; sums steps of 1/2048."""
 SHIFT = 128.0
-_RARE = -13.0
+_RARE = -13.0  # log of how often a character stands in texts
 _PAIR_LEVELS = (-8.0, -6.5, -5.0, -3.5, -2.0)
 _STARTS = frozenset(fold(term)[:2] for term in (*EPONYMS, *DRUGS, *CLINICAL_WORDS))
 _NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")

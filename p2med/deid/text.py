@@ -74,7 +74,8 @@ _RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
 _Places = list[tuple[int, int]]
 LAYERS = ("known", "formats", "labels", "names", "places", "dates", "tagger")
-_LONGEST_SHORT_DATE = 5  # 12-31
+_LONGEST_SHORT_DATE = 5
+"""12-31: what is longer is no measurement, and no network takes it back."""
 
 
 def scrub(
@@ -216,14 +217,14 @@ def _with_tagged(kept: list[_Span], tagged: list[tuple[int, int, str]], folded: 
                 added.append((at, stop, kind, SURROGATE[kind]))
                 free[at:stop] = bytes(stop - at)
             at = stop
-    joined: list[_Span] = []
+    whole: list[_Span] = []
     for span in sorted([*kept, *added]):
-        last = joined[-1] if joined else None
+        last = whole[-1] if whole else None
         if last and last[1] == span[0] and last[3] == span[3] and (span in added or last in added):
-            joined[-1] = (last[0], span[1], last[2], last[3])
+            whole[-1] = (last[0], span[1], last[2], last[3])
         else:
-            joined.append(span)
-    return joined
+            whole.append(span)
+    return whole
 
 
 def _without_overlaps(spans: list[_Span]) -> list[_Span]:

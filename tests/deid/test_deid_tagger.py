@@ -56,7 +56,7 @@ def _in_another_order(weights: tagger.Weights) -> tagger.Weights:
     for n, (w, b) in enumerate(weights.layers):
         shuffled = w[:, :, other if n else first][..., other]
         layers.append((np.ascontiguousarray(shuffled), b[..., other]))
-    tables = {n: getattr(weights, n)[..., first] for n in tagger.TABLES}
+    tables = {n: getattr(weights, n)[..., first] for n in ("chars", "said", "bigrams")}
     return weights._replace(**tables, layers=layers, last=(weights.last[0][:, other].copy(), weights.last[1]))
 
 
