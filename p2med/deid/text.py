@@ -6,6 +6,7 @@ Layers in the order of SAFETY 1.7; all run, their spans are joined. A text in wh
 card or a phone is left after that does not pass.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -74,8 +75,8 @@ _RANK = {"date": 1, "number": 2, "digits": 3}
 _Span = tuple[int, int, str, str]
 _Places = list[tuple[int, int]]
 LAYERS = ("known", "formats", "labels", "names", "places", "dates", "tagger")
-_LONGEST_SHORT_DATE = 5
-"""12-31: what is longer is no measurement, and no network takes it back."""
+# 12-31, 5.6, 3月, 12日: a measurement may look like this; 3月5日 is surely a day, and stays one.
+_SHORT_DATE = re.compile(r"\d{1,2}(?:[./-]\d{1,2}|[月日号])")
 
 
 def scrub(
@@ -183,8 +184,8 @@ _LAYER: dict[str, Callable[[str, str, _Places], Iterator[tuple[int, int, str]]]]
 def _agreed(folded: str, ruled: Iterable[tuple[int, int, str, str, str]], likely: Odds) -> Iterator[_Span]:
     """What the rules found, less what the network is sure of being nothing."""
     for start, end, kind, surrogate, layer in ruled:
-        long_date = layer == "dates" and end - start > _LONGEST_SHORT_DATE
-        if layer in ("known", "formats") or kind in ("phone", "contact") or long_date:
+        sure_date = layer == "dates" and not _SHORT_DATE.fullmatch(folded, start, end)
+        if layer in ("known", "formats") or kind in ("phone", "contact") or sure_date:
             yield start, end, kind, surrogate
         elif span := agreed(folded, likely, start, end, kind):
             yield *span, kind, surrogate

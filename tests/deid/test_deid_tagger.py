@@ -12,7 +12,7 @@ from p2med.deid import tagger
 from p2med.deid.folding import fold
 from p2med.deid.keep import DRUGS, EPONYMS
 from p2med.deid.tagger import KINDS, odds, tagger_spans
-from p2med.deid.text import LAYERS, Known, scrub
+from p2med.deid.text import LAYERS, Known, joined, scrub
 
 NOTE = fold(
     "夜班交班：12床向阳，肺炎第3天，夜间最高体温38.6℃，予布洛芬混悬液4ml口服后降至37.4℃。\n"
@@ -138,6 +138,13 @@ def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
     assert tagger.agreed("安静方便面", said, 1, 5, "date") == (1, 5)
     # What has a character that texts hardly have is a name.
     assert tagger.agreed("湉彧方便面", said, 0, 2, "name") == (0, 2)
+
+
+@pytest.mark.parametrize("text, sure", [("于3月5日复查", True), ("于12日复查", False), ("于4.2复查", False)])
+def test_a_month_and_a_day_are_never_taken_back(text: str, sure: bool) -> None:
+    nothing = tagger.Odds(np.ones(len(text), np.int32), np.full(len(text), -(2**20), np.int32))
+    ruled = [(1, text.index("复"), "date", "[日期]", "dates")]
+    assert bool(joined(text, ruled, nothing)) == sure
 
 
 def test_bigrams_are_told_apart_and_the_first_row_is_for_none() -> None:
