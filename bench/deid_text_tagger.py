@@ -28,17 +28,18 @@ from p2med.deid.folding import fold
 from p2med.deid.known import Known
 from p2med.deid.language import language
 from p2med.deid.surnames import COMPOUND_SURNAMES, SURNAMES
-from p2med.deid.tagger import (
+from p2med.deid.tagger_network import (
     DILATIONS,
     KINDS,
     MOST,
     SHIFT,
+    Rows,
+    Words,
     bigram_rows,
-    character_index,
+    code_points,
     pair_levels,
     rule_marks,
     term_places,
-    word_edges,
 )
 from p2med.deid.text import by_rules, rule_spans
 
@@ -171,7 +172,8 @@ class Batches:
 
     def __init__(self, maker: Maker, characters: str, seed: int) -> None:
         self.maker, self.seed = maker, seed
-        self.index = {c: n for n, c in enumerate(characters)}
+        self.rows, self.words = Rows(characters), Words(maker.words)
+        self.unknown = len(characters)
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """(6, batch, length) rows, pairs, terms, edges, rules and kinds; (batch, length, 1) what is text."""
@@ -182,15 +184,12 @@ class Batches:
         found[5] = UNKNOWN
         for n, (text, kinds) in enumerate(made):
             folded = fold(text)
-            rows = [
-                len(self.index)
-                if r.random() < FORGOTTEN and "\u4e00" <= c
-                else character_index(c, self.index)
-                for c in folded
-            ]
+            codes = code_points(folded)
+            rows = self.rows(codes)
+            rows[[r.random() < FORGOTTEN and "\u4e00" <= c for c in folded]] = self.unknown
             marks = [0] * len(text) if r.random() < UNTOLD else marks_of(folded, text)
-            edges = word_edges(folded, self.maker.words)
-            found[:, n, : len(text)] = [rows, pair_levels(folded), term_places(folded), edges, marks, kinds]
+            seen = pair_levels(codes), term_places(folded), self.words.edges(codes)
+            found[:, n, : len(text)] = [rows, *seen, marks, kinds]
             real[n, : len(text)] = 1
         return found, real
 

@@ -22,7 +22,7 @@ from deid_text_tagger_values import Values, shaped
 from p2med.deid.known import Known
 from p2med.deid.name_score import is_chinese
 from p2med.deid.surnames import SURNAMES
-from p2med.deid.tagger import KINDS
+from p2med.deid.tagger_network import KINDS
 from p2med.deid.text import scrub
 from p2med.errors import PhiError
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from deid_text import read_templates
 from deid_text_notes import NOTES, read_note
 
-from p2med.deid import tagger, text
+from p2med.deid import tagger, tagger_network, text
 from p2med.deid.folding import fold
 
 CHOICES = {
@@ -30,7 +30,7 @@ class Note(NamedTuple):
     folded: str
     spans: list[tuple[int, int, str]]
     ruled: list[tuple[int, int, str, str, str]]
-    likely: tagger.Odds
+    likely: tagger_network.Odds
 
 
 class Result(NamedTuple):
@@ -56,8 +56,8 @@ def read_notes(writers: list[str]) -> list[Note]:
             whole, spans, known = read_note(template, None, [])
             folded = fold(whole)
             ruled = text.by_rules(folded, whole, known, -77, None, text.LAYERS)
-            marks = tagger.rule_marks(len(folded), text.rule_spans(ruled))
-            notes.append(Note(folded, spans, ruled, tagger.odds(folded, marks)))
+            marks = tagger_network.rule_marks(len(folded), text.rule_spans(ruled))
+            notes.append(Note(folded, spans, ruled, tagger_network.odds(folded, marks)))
     return notes
 
 
@@ -81,7 +81,7 @@ def measure(notes: list[Note]) -> Result:
 def fit(notes: list[Note], rounds: int, chars_a_miss: float) -> None:
     best = measure(notes)
     print("as it is:", best, flush=True)
-    places = [(name, k) for name in CHOICES for k in range(1, len(tagger.KINDS))]
+    places = [(name, k) for name in CHOICES for k in range(1, len(tagger_network.KINDS))]
     for _ in range(rounds):
         for name, k in places:
             thresholds = getattr(tagger, name)
@@ -114,11 +114,11 @@ def main() -> None:
     options = parser.parse_args()
 
     @lru_cache(maxsize=1)
-    def weights() -> tagger.Weights:
+    def weights() -> tagger_network.Weights:
         with open(options.network, "rb") as file:
-            return tagger.read_weights(file)
+            return tagger_network.read_weights(file)
 
-    tagger._weights = weights
+    tagger_network.weights = weights
     fit(read_notes(options.writers), options.rounds, options.chars_a_miss)
 
 

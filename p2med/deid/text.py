@@ -29,7 +29,8 @@ from p2med.deid.pet_names import pet_name_spans
 from p2med.deid.places import place_spans
 from p2med.deid.repeated import repeated_names
 from p2med.deid.signatures import signature_spans
-from p2med.deid.tagger import Odds, agreed, odds, rule_marks, tagger_spans
+from p2med.deid.tagger import agreed, tagger_spans
+from p2med.deid.tagger_network import Odds, odds, rule_marks
 from p2med.errors import PhiError
 
 __all__ = ["Known", "Replaced", "Scrubbed", "fold", "left", "scrub"]

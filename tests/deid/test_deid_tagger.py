@@ -8,10 +8,13 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from p2med.deid import tagger
+from p2med.deid import tagger, tagger_network
 from p2med.deid.folding import fold
 from p2med.deid.keep import DRUGS, EPONYMS
-from p2med.deid.tagger import KINDS, odds, tagger_spans
+from p2med.deid.language import language
+from p2med.deid.name_score import is_chinese
+from p2med.deid.tagger import tagger_spans
+from p2med.deid.tagger_network import KINDS, odds
 from p2med.deid.text import LAYERS, Known, joined, scrub
 
 NOTE = fold(
@@ -27,27 +30,27 @@ def test_weights_are_small_integers_whose_sums_float32_holds() -> None:
         arrays = {name: found[name] for name in found.files if found[name].dtype.kind != "U"}
     assert all(a.dtype in (np.int8, np.int32) for a in arrays.values())
     matrices = [name for name in arrays if name.split(".")[1][0] == "w" or name.endswith("last_w")]
-    assert len(matrices) == len(tagger._weights().chars) * (len(tagger.DILATIONS) + 1)
+    assert len(matrices) == len(tagger_network.weights().chars) * (len(tagger_network.DILATIONS) + 1)
     for name in matrices:
         bias = arrays[name[:-1] + "b" if name.endswith("last_w") else name.replace(".w", ".b")]
-        most = np.abs(arrays[name].astype(np.int64)).sum(axis=0) * int(tagger.MOST) + np.abs(bias)
-        assert (most + tagger.SHIFT < 2**24).all()
+        most = np.abs(arrays[name].astype(np.int64)).sum(axis=0) * int(tagger_network.MOST) + np.abs(bias)
+        assert (most + tagger_network.SHIFT < 2**24).all()
 
 
 def test_another_order_of_summation_or_another_precision_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kinds, margins = odds(NOTE, UNTOLD)
-    weights = tagger._weights()
+    weights = tagger_network.weights()
     for change in (_in_another_order, _in_float64):
         changed = change(weights)
         with monkeypatch.context() as patch:
-            patch.setattr(tagger, "_weights", lambda changed=changed: changed)
+            patch.setattr(tagger_network, "weights", lambda changed=changed: changed)
             again = odds(NOTE, UNTOLD)
         assert (again[0] == kinds).all() and (again[1] == margins).all()
 
 
-def _in_another_order(weights: tagger.Weights) -> tagger.Weights:
+def _in_another_order(weights: tagger_network.Weights) -> tagger_network.Weights:
     """The same networks, their channels shuffled."""
     first = np.random.default_rng(1).permutation(weights.chars.shape[-1])
     width = weights.last[0].shape[1]
@@ -60,7 +63,7 @@ def _in_another_order(weights: tagger.Weights) -> tagger.Weights:
     return weights._replace(**tables, layers=layers, last=(weights.last[0][:, other].copy(), weights.last[1]))
 
 
-def _in_float64(weights: tagger.Weights) -> tagger.Weights:
+def _in_float64(weights: tagger_network.Weights) -> tagger_network.Weights:
     layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in weights.layers]
     last = weights.last[0].astype(np.float64), weights.last[1].astype(np.float64)
     return weights._replace(layers=layers, last=last)
@@ -68,7 +71,7 @@ def _in_float64(weights: tagger.Weights) -> tagger.Weights:
 
 def test_the_number_of_threads_changes_nothing() -> None:
     code = (
-        "import sys; from p2med.deid.tagger import odds; text = sys.stdin.read();"
+        "import sys; from p2med.deid.tagger_network import odds; text = sys.stdin.read();"
         "kinds, margins = odds(text, [0] * len(text));"
         "print(kinds.tolist(), margins.tolist())"
     )
@@ -90,7 +93,7 @@ def test_a_long_text_in_pieces_has_the_odds_of_the_whole(monkeypatch: pytest.Mon
     text = NOTE * 4
     kinds, margins = odds(text, [0] * len(text))
     for piece in (1, 37, 100):
-        monkeypatch.setattr(tagger, "_PIECE", piece)
+        monkeypatch.setattr(tagger_network, "_PIECE", piece)
         again = odds(text, [0] * len(text))
         assert (again[0] == kinds).all() and (again[1] == margins).all()
 
@@ -130,7 +133,7 @@ def test_the_layer_adds_what_the_rules_leave_and_takes_no_date_from_them() -> No
 
 def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
     no = tagger.END - 1
-    said = tagger.Odds(np.ones(5, np.int32), np.array([no, no, 9000, 9000, no], np.int32))
+    said = tagger_network.Odds(np.ones(5, np.int32), np.array([no, no, 9000, 9000, no], np.int32))
     assert tagger.agreed("安静方便面", said, 0, 2, "name") is None
     assert tagger.agreed("安静方便面", said, 1, 5, "name") == (2, 4)
     assert tagger.agreed("安静方便面", said, 2, 4, "name") == (2, 4)
@@ -142,17 +145,17 @@ def test_a_rule_that_takes_words_for_a_name_is_overruled() -> None:
 
 @pytest.mark.parametrize("text, sure", [("于3月5日复查", True), ("于12日复查", False), ("于4.2复查", False)])
 def test_a_month_and_a_day_are_never_taken_back(text: str, sure: bool) -> None:
-    nothing = tagger.Odds(np.ones(len(text), np.int32), np.full(len(text), -(2**20), np.int32))
+    nothing = tagger_network.Odds(np.ones(len(text), np.int32), np.full(len(text), -(2**20), np.int32))
     ruled = [(1, text.index("复"), "date", "[日期]", "dates")]
     assert bool(joined(text, ruled, nothing)) == sure
 
 
 def test_bigrams_are_told_apart_and_the_first_row_is_for_none() -> None:
     rows = np.arange(2000)
-    found = tagger.bigram_rows(rows[:-1], rows[1:], 32768)
+    found = tagger_network.bigram_rows(rows[:-1], rows[1:], 32768)
     assert found.min() >= 1 and found.max() < 32768
     assert len(set(found.tolist())) > 1900
-    assert (tagger.bigram_rows(rows[1:], rows[:-1], 32768) != found).mean() > 0.99
+    assert (tagger_network.bigram_rows(rows[1:], rows[:-1], 32768) != found).mean() > 0.99
 
 
 def test_eponyms_and_drugs_stay() -> None:
@@ -160,3 +163,22 @@ def test_eponyms_and_drugs_stay() -> None:
         for frame in ("患儿{}诊断明确。", "予{}口服，", "家长{}、{}。"):
             folded = fold(frame.replace("{}", term))
             assert not list(tagger_spans(folded, odds(folded, [0] * len(folded))))
+
+
+def test_what_the_networks_see_is_what_the_tables_say() -> None:
+    folded = fold("急性支气管炎\U00020bb7某，a9𠮷b")
+    codes = tagger_network.code_points(folded)
+    assert codes.max() < 2**16 and len(codes) == len(folded)
+    levels = tagger_network.pair_levels(codes)
+    for at, level in enumerate(levels.tolist()):
+        pair = folded[max(0, at - 1) : at + 1]
+        if len(pair) < 2 or not all(map(is_chinese, pair)):
+            assert level == 0
+        else:
+            assert level > 1 if pair in language().pair else level == 1
+    words = ["支气", "支气管炎", "气管炎", "管炎", "急性支气管炎"]
+    edges = tagger_network.Words(w for w in words if len(w) < 5).edges(codes).tolist()
+    assert edges[:7] == [0, 0, 4 * 3, 4 * 2 + 1, 4 * 1, 3, 0] and not any(edges[7:])
+    rows = tagger_network.Rows("支a")(tagger_network.code_points("支a气\U00020bb79。😀")).tolist()
+    assert rows == [0, 1, 2, 2, 3, 4, 4]
+    assert not len(tagger_network.Words(words).edges(codes[:1]).nonzero()[0])
