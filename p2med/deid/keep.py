@@ -1,5 +1,7 @@
 """Layer 5: words of medicine that look like names. They stay, wherever no label says that they are one."""
 
+from collections.abc import Collection
+
 from p2med.deid.folding import fold
 from p2med.deid.words import words
 
@@ -8,10 +10,10 @@ DRUGS = words("drug")
 CLINICAL_WORDS = frozenset(words("clinical_word"))
 # Abbreviations that the initials of a name may equal, and words that its spelling may.
 LATIN_WORDS = frozenset(words("latin_word"))
+EPONYMS_AND_DRUGS = frozenset(fold(t) for t in (*EPONYMS, *DRUGS))
+"""Never touched."""
 _BY_FIRST: dict[str, list[str]] = {}
-for _term in sorted(
-    {fold(t) for t in (*EPONYMS, *DRUGS)} | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}
-):
+for _term in sorted(EPONYMS_AND_DRUGS | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}):
     _BY_FIRST.setdefault(_term[:2], []).append(_term)
 _LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
@@ -22,13 +24,19 @@ def term_length(folded: str, start: int) -> int:
     return max((len(t) for t in terms if folded.startswith(t, start)), default=0)
 
 
-def is_kept(folded: str, start: int, end: int, announced: bool = False) -> bool:
-    """True when [start, end) is a word of medicine or touches one beyond it: 丁桂儿, but not 丁桂英."""
+def is_kept(
+    folded: str, start: int, end: int, announced: bool = False, of: Collection[str] | None = None
+) -> bool:
+    """True when [start, end) is a word of medicine or touches one beyond it: 丁桂儿, but not 丁桂英.
+
+    Args:
+      announced: a role stands before it. of: look for these alone.
+    """
     # 班主任|何淑珍: after a role a word that begins before the name is no word.
     for at in range(start if announced else max(0, start - _LONGEST + 1), end):
         for term in _BY_FIRST.get(folded[at : at + 2], ()):
             stop = at + len(term)
             inside = start <= at and stop <= end and stop - at < end - start
-            if stop > start and not inside and folded.startswith(term, at):
+            if stop > start and not inside and folded.startswith(term, at) and (of is None or term in of):
                 return True
     return False

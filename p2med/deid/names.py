@@ -25,7 +25,6 @@ from p2med.deid.words import words
 
 ENOUGH = {"label": -84, "role": -60, "and": -60, "pet": -60, "": -36}
 """By what stands before. A name that is missed weighs more than a word that is lost."""
-_SURNAME = re.compile("[" + "".join(sorted(SURNAMES)) + "]")
 _COMPOUND = re.compile("|".join(COMPOUND_SURNAMES))
 _CHINESE = re.compile(f"[{CHINESE}]")
 _TRANSLITERATED = re.compile(f"[{''.join(words('transliteration'))}]{{3,8}}")
@@ -139,10 +138,10 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
 
 
 def name_starts(folded: str, cues: Collection[int], inside: Collection[int]) -> set[int]:
-    """Where names may begin: at family names and after cues, but not within roles."""
-    found = {
-        m.start() for p in (_SURNAME, _COMPOUND_START, _TRANSLITERATED_START) for m in p.finditer(folded)
-    }
+    """Where names may begin: after cues and before titles, not within roles. The tagger finds the rest."""
+    found = {m.start() for p in (_COMPOUND_START, _TRANSLITERATED_START) for m in p.finditer(folded)}
+    for title in TITLE_OF_SURNAME.finditer(folded):
+        found |= {at for at in range(max(0, title.start() - 3), title.start()) if folded[at] in SURNAMES}
     found |= set(cues)
     return {
         at

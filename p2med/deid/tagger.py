@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from p2med.deid.keep import is_kept
+from p2med.deid.keep import EPONYMS_AND_DRUGS, is_kept
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.no_names import NAMED_AFTER
@@ -18,12 +18,16 @@ from p2med.deid.tagger_network import KINDS, NUMBER, Odds
 
 _RARE = -13.0  # log of how often a character stands in texts
 _NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+CERTAIN = 9216
+"""Above this a clinical word that is no eponym and no drug is somebody: 由于今接班."""
 _NO_NEXT = frozenset("癜菌虫瘤炎癌癣疹鞭沟氏征")
 # English whose blanks were lost, and the pages of a journal: 41(6):408-411.
 _RUN_TOGETHER = re.compile(r"[a-z0-9.,:;()\-]*[a-z]{14,}[a-z0-9.,:;()\-]*")
 _PAGES = re.compile(r"\d\)?:\d[\d\-.]*")
 _LONGEST_RUN = 24
 _RUNS = re.compile("[a-z']{2,}|[0-9]{2,}")
+# 03-21|08:00
+_TIME = re.compile(r"[0-2]\d:[0-5]\d(?!\d)")
 # What a number before is no date of: 10.8|±11.2, 10|-15ml, 2019|-ncov, 5日|后; but 4/25|±2天, 5.6|-5.9.
 _MEASURES = re.compile(r"\s?[×*%℃]|\s?±(?!\s?\d+天)|-[a-z]|(?<=[日月])[后前内龄]")
 _RANGE = re.compile(r"[-~/.]\d")
@@ -55,7 +59,7 @@ def _whole_words(folded: str, start: int, end: int) -> tuple[int, int]:
         first, last = run.span()
         if first < start < last:
             start = first
-        if first < end < last:
+        if first < end < last and not _TIME.match(folded, end):
             end = last
     return start, end
 
@@ -108,5 +112,8 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             continue
         if kind == "date" and not _may_be_date(folded, start, end):
             continue
-        if not (kind == "name" and _is_term(folded, start, end) or is_kept(folded, start, end)):
+        if kind == "name" and _is_term(folded, start, end):
+            continue
+        certain = margins[peak:at].max() > CERTAIN
+        if not is_kept(folded, start, end, of=EPONYMS_AND_DRUGS if certain else None):
             yield start, end, kind
