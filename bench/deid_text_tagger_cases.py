@@ -188,11 +188,11 @@ class Maker:
     def negative(self) -> Example:
         r = self.r
         roll = r.random()
-        if roll < 0.3:
+        if roll < 0.4:
             text = "".join(self.values.left_alone(r) + r.choice(["", "，", " "]) for _ in range(3))
             text += r.choice(self.questions)
         else:
-            text = r.choice(self.plain) if roll < 0.42 else "".join(r.choices(self.questions, k=2))
+            text = r.choice(self.plain) if roll < 0.5 else "".join(r.choices(self.questions, k=2))
         return text, [0] * len(text)
 
     def named_question(self) -> Example:

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import re
 import string
 from pathlib import Path
 
@@ -258,23 +259,39 @@ class Values:
         head = "".join(r.choices(self.lists["drug_head"], k=r.choice([1, 2, 2, 3])))
         return head + self.one(r, "drug_end")
 
+    def measurement(self, r: random.Random) -> str:
+        """Numbers that look like days, beds and codes and are none; at times behind a word."""
+        said = re.sub(r"\{(\w)\}", lambda field: _MEASURED[field[1]](r), self.one(r, "measured"))
+        return (r.choice(self.words) if r.random() < 0.15 else "") + said
+
     def left_alone(self, r: random.Random) -> str:
         """Terms, literature, tables, talk: what looks like a name or a number and is none."""
         roll, some = r.random(), r.randrange
-        if roll < 0.5:
+        if roll < 0.4:
             return "".join(self.term(r) if p == "{}" else p for p in _parts(self.one(r, "term_frame")))
-        if roll < 0.65:
+        if roll < 0.5:
             pages = f"{some(1, 2000)}-{some(1, 2000)}"
             issue = f"杂志，{some(1975, 2025)}，{some(1, 140)}（{some(1, 24)}）："
             return issue + pages + r.choice([".", ".2.", ".13."])
-        if roll < 0.75:
-            forms = "表{}-{} （图{}-{}） {}/{}枚 第{}-{}页 {}-{}次/日 {}～{}cm 血压{}/{}".split()
-            return r.choice(forms).format(some(1, 30), some(1, 40))
+        if roll < 0.8:
+            gap = r.choice(["，", "、", "；", " ", "  ", ",", "\n", "/", ""])
+            return gap.join(self.measurement(r) for _ in range(r.randrange(1, 8)))
         return (
             r.choice(["医生：", "患者：", "家长：", "问：", "答："])
             + self.one(r, "said")
             + r.choice(["\n", "，", ""])
         )
+
+
+_MEASURED = {
+    "a": lambda r: str(r.randrange(1, 13)),
+    "b": lambda r: str(r.randrange(1, 32)),
+    "h": lambda r: f"{r.randrange(60):02d}",
+    "y": lambda r: str(r.randrange(1995, 2026)),
+    "d": lambda r: f"{r.randrange(1, 300) / 10}",
+    "t": lambda r: f"{r.randrange(355, 412) / 10}",
+}
+"""How the fields of `measured` are drawn: up to 12, up to 31, 00 to 59, years, decimals, temperatures."""
 
 
 def _parts(form: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Layer 5: words of medicine that look like names. They stay, wherever no label says that they are one."""
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from p2med.deid.folding import fold
 from p2med.deid.words import words
@@ -15,13 +16,23 @@ EPONYMS_AND_DRUGS = frozenset(fold(t) for t in (*EPONYMS, *DRUGS))
 _BY_FIRST: dict[str, list[str]] = {}
 for _term in sorted(EPONYMS_AND_DRUGS | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}):
     _BY_FIRST.setdefault(_term[:2], []).append(_term)
-_LONGEST = max(len(t) for ts in _BY_FIRST.values() for t in ts)
 
 
 def term_length(folded: str, start: int) -> int:
     """How long the longest word of medicine that begins here is; 0 where none begins."""
     terms = _BY_FIRST.get(folded[start : start + 2], ())
     return max((len(t) for t in terms if folded.startswith(t, start)), default=0)
+
+
+@lru_cache(maxsize=1)
+def terms_in(folded: str) -> tuple[tuple[int, int], ...]:
+    """(start, end) of every word of medicine in the text, in order; kept for the text that is at work."""
+    return tuple(
+        (at, at + len(term))
+        for at in range(len(folded) - 1)
+        for term in _BY_FIRST.get(folded[at : at + 2], ())
+        if folded.startswith(term, at)
+    )
 
 
 def is_kept(
@@ -32,11 +43,13 @@ def is_kept(
     Args:
       announced: a role stands before it. of: look for these alone.
     """
-    # 班主任|何淑珍: after a role a word that begins before the name is no word.
-    for at in range(start if announced else max(0, start - _LONGEST + 1), end):
-        for term in _BY_FIRST.get(folded[at : at + 2], ()):
-            stop = at + len(term)
-            inside = start <= at and stop <= end and stop - at < end - start
-            if stop > start and not inside and folded.startswith(term, at) and (of is None or term in of):
-                return True
+    for at, stop in terms_in(folded):
+        if at >= end:
+            break
+        # 班主任|何淑珍: after a role a word that begins before the name is no word.
+        if stop <= start or announced and at < start:
+            continue
+        inside = start <= at and stop <= end and stop - at < end - start
+        if not inside and (of is None or folded[at:stop] in of):
+            return True
     return False

@@ -12,8 +12,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from p2med.deid.folding import fold
-from p2med.deid.keep import CLINICAL_WORDS, DRUGS, EPONYMS, term_length
+from p2med.deid.keep import terms_in
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 
@@ -30,7 +29,6 @@ _WORD_SIZES = (2, 3, 4)
 _LAST, _CHINESE_BEYOND = 0xFFFF, 0x20000
 _SEEN_AS = ord("㐀")
 """No table has a character beyond the basic plane; a Chinese one counts as this, which none has either."""
-_STARTS = frozenset(fold(term)[:2] for term in (*EPONYMS, *DRUGS, *CLINICAL_WORDS))
 
 
 class Odds(NamedTuple):
@@ -168,13 +166,10 @@ def pair_levels(codes: Any) -> Any:
 
 def term_places(folded: str) -> list[int]:
     """1 where a word of medicine begins, 2 inside of it, 0 elsewhere."""
-    places, end = [0] * len(folded), 0
-    for at in range(len(folded)):
-        if folded[at : at + 2] in _STARTS and (length := term_length(folded, at)):
-            places[at] = places[at] or 1
-            for inside in range(max(at + 1, end), at + length):
-                places[inside] = 2
-            end = max(end, at + length)
+    places = [0] * len(folded)
+    for start, end in terms_in(folded):
+        places[start] = places[start] or 1
+        places[start + 1 : end] = [2] * (end - start - 1)
     return places
 
 
