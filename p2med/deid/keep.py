@@ -53,3 +53,8 @@ def is_kept(
         if not inside and (of is None or folded[at:stop] in of):
             return True
     return False
+
+
+def begins_as_eponym_or_drug(folded: str, start: int) -> bool:
+    """True where an eponym or a drug begins: 哈里森|沟 is one, too, though no list has it."""
+    return any(at == start and folded[at:stop] in EPONYMS_AND_DRUGS for at, stop in terms_in(folded))

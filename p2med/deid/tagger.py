@@ -10,14 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from p2med.deid.keep import EPONYMS_AND_DRUGS, is_kept
+from p2med.deid.keep import EPONYMS_AND_DRUGS, begins_as_eponym_or_drug, is_kept
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
-from p2med.deid.no_names import NAMED_AFTER
+from p2med.deid.no_names import NAMED_AFTER, is_preposition
+from p2med.deid.place_words import GENERIC
 from p2med.deid.tagger_network import KINDS, NUMBER, Odds
 
 _RARE = -13.0  # log of how often a character stands in texts
-_NO_END = frozenset("病征症氏癜菌虫瘤炎液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+_NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+_TRIMMED = frozenset(("name", "address", "hospital", "school", "company"))
+_NAMED_PLACES = frozenset(("hospital", "school", "company"))
 CERTAIN = 9216
 """Above this a clinical word that is no eponym and no drug is somebody: 由于今接班."""
 _NO_NEXT = frozenset("癜菌虫瘤炎癌癣疹鞭沟氏征")
@@ -32,20 +35,23 @@ _TIME = re.compile(r"[0-2]\d:[0-5]\d(?!\d)")
 _MEASURES = re.compile(r"\s?[×*%℃]|\s?±(?!\s?\d+天)|-[a-z]|(?<=[日月])[后前内龄]")
 _RANGE = re.compile(r"[-~/.]\d")
 # By KINDS, in 1/2048: bench/deid_text_tagger_fit.py on writers that the network had not met, rounded.
-SURE = [2**30, 1024, 4096, 16384, 4096, 12288, 3072, 6144, 4096]
+SURE = [2**30, 1024, 3072, 12288, 4096, 12288, 3072, 4096, 3072]
 """A span of the network's own begins where its odds against nothing are above this,"""
-ENOUGH = [0, -2048, -1024, 0, 0, 0, -2048, 0, -1024]
+ENOUGH = [0, -2048, -2048, -1024, -1024, -1024, -2048, -2048, -1024]
 """and runs on above this."""
-NOTHING = [0, -1024, -4096, -4096, -1024, -1024, -2048, -6144, -2048]
+NOTHING = [0, -1024, -4096, -4096, -1024, -1024, -2048, -6144, -4096]
 """A rule's span stays unless all of its odds are below this;"""
 END = -6144
 """its ends go where they are below this."""
 
 
-def _is_term(folded: str, start: int, end: int) -> bool:
-    """Of medicine, named after somebody: 墨菲|征, 庞贝病, 亨诺-|许兰."""
+def _is_term(folded: str, start: int, end: int, certain: bool) -> bool:
+    """Of medicine, named after somebody: 墨菲|征, 庞贝病, 亨诺-|许兰; 炎 ends illnesses and some names."""
+    last = folded[end - 1]
     return bool(
-        folded[end - 1] in _NO_END
+        last in _NO_END
+        or last == "炎"
+        and not certain
         or NAMED_AFTER.match(folded, end)
         or folded[start - 1 : start] in ("-", "–", "—")
         and is_chinese(folded[start - 2 : start - 1] or " ")
@@ -81,8 +87,8 @@ def agreed(folded: str, found: Odds, start: int, end: int, kind: str) -> tuple[i
         known = language().char
         if kind != "name" or all(known.get(c, -99.0) > _RARE for c in filter(is_chinese, folded[start:end])):
             return None
-    if kind == "date":
-        return start, end  # Its replacement is of the whole.
+    if kind not in _TRIMMED:
+        return start, end  # Its form says where it ends, and a day's replacement is of the whole.
     sure = np.flatnonzero(odds >= END)
     if not len(sure):
         return start, end
@@ -112,8 +118,14 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             continue
         if kind == "date" and not _may_be_date(folded, start, end):
             continue
-        if kind == "name" and _is_term(folded, start, end):
+        certain = bool(margins[peak:at].max() > CERTAIN)
+        if kind == "name" and (
+            _is_term(folded, start, end, certain) or end - start == 1 and is_preposition(folded, start)
+        ):
             continue
-        certain = margins[peak:at].max() > CERTAIN
-        if not is_kept(folded, start, end, of=EPONYMS_AND_DRUGS if certain else None):
+        if kind in _NAMED_PLACES and GENERIC.fullmatch(folded, start, end):
+            continue
+        if is_kept(folded, start, end, of=EPONYMS_AND_DRUGS if certain else None):
+            continue
+        if certain or not begins_as_eponym_or_drug(folded, start):
             yield start, end, kind
