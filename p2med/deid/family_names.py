@@ -35,8 +35,8 @@ _OLD_AND_YOUNG = (
     r"(?:(?<=邻居老)|(?<=隔壁老)|(?<=同事老)|(?<=司机老)|(?<=店员小)|(?<=护士小)|(?<=实习生小))"
     rf"(?P<value>{_FAMILY})"
 )
-# 老佘，观察11: who is spoken to; 钮：可申请: who speaks
-_SPOKEN_TO = rf"(?:^|(?<=[\n\s]))老(?P<value>{_FAMILY})(?=[,，:：])"
+# 老佘，观察11, 小史：收到: who is spoken to or speaks; 钮：可申请: who speaks
+_SPOKEN_TO = rf"(?:^|(?<=[\n\s]))[老小](?![时于])(?P<value>{_FAMILY})(?=[,，:：])"
 _SPEAKS = rf"(?:^|(?<=[。\n]))(?![家母父方查单文图解应时任药法])(?P<value>{_FAMILY})老?(?=[:：])"
 # 尹家院子, 缪家小姑娘, 沈家、加家
 _HOUSE = (

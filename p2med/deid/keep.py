@@ -11,10 +11,10 @@ DRUGS = words("drug")
 CLINICAL_WORDS = frozenset(words("clinical_word"))
 # Abbreviations that the initials of a name may equal, and words that its spelling may.
 LATIN_WORDS = frozenset(words("latin_word"))
-EPONYMS_AND_DRUGS = frozenset(fold(t) for t in (*EPONYMS, *DRUGS))
-"""Never touched."""
+PROTECTED = frozenset(fold(t) for t in (*EPONYMS, *DRUGS, *words("brand")))
+"""Eponyms, drugs, brands of drugs, formulas and devices: never touched."""
 _BY_FIRST: dict[str, list[str]] = {}
-for _term in sorted(EPONYMS_AND_DRUGS | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}):
+for _term in sorted(PROTECTED | {w for w in CLINICAL_WORDS if w[0] not in "小阿"}):
     _BY_FIRST.setdefault(_term[:2], []).append(_term)
 
 
@@ -55,6 +55,6 @@ def is_kept(
     return False
 
 
-def begins_as_eponym_or_drug(folded: str, start: int) -> bool:
-    """True where an eponym or a drug begins: 哈里森|沟 is one, too, though no list has it."""
-    return any(at == start and folded[at:stop] in EPONYMS_AND_DRUGS for at, stop in terms_in(folded))
+def begins_as_protected(folded: str, start: int) -> bool:
+    """True where an eponym, a drug or a brand begins: 哈里森|沟 is one, too, though no list has it."""
+    return any(at == start and folded[at:stop] in PROTECTED for at, stop in terms_in(folded))

@@ -10,15 +10,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from p2med.deid.keep import EPONYMS_AND_DRUGS, begins_as_eponym_or_drug, is_kept
+from p2med.deid.keep import LATIN_WORDS, PROTECTED, begins_as_protected, is_kept
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.no_names import NAMED_AFTER, is_preposition
 from p2med.deid.place_words import GENERIC
 from p2med.deid.tagger_network import KINDS, NUMBER, Odds
+from p2med.deid.words import words
 
 _RARE = -13.0  # log of how often a character stands in texts
 _NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+_NO_LATIN_NAME = frozenset(words("no_latin_name")) | LATIN_WORDS
+_LATIN = re.compile("[a-z]+[0-9]*")
 _TRIMMED = frozenset(("name", "address", "hospital", "school", "company"))
 _NAMED_PLACES = frozenset(("hospital", "school", "company"))
 CERTAIN = 9216
@@ -34,8 +37,10 @@ _TIME = re.compile(r"[0-2]\d:[0-5]\d(?!\d)")
 # What a number before is no date of: 10.8|±11.2, 10|-15ml, 2019|-ncov, 5日|后; but 4/25|±2天, 5.6|-5.9.
 _MEASURES = re.compile(r"\s?[×*%℃]|\s?±(?!\s?\d+天)|-[a-z]|(?<=[日月])[后前内龄]")
 _RANGE = re.compile(r"[-~/.]\d")
+# 0/3/7/14/28
+_SERIES = re.compile(r"\d{1,2}(?:[/、,]\d{1,2}){3,}")
 # By KINDS, in 1/2048: bench/deid_text_tagger_fit.py on writers that the network had not met, rounded.
-SURE = [2**30, 1024, 3072, 12288, 4096, 12288, 3072, 4096, 3072]
+SURE = [2**30, 1024, 3072, 12288, 4096, 12288, 3072, 3072, 2048]
 """A span of the network's own begins where its odds against nothing are above this,"""
 ENOUGH = [0, -2048, -2048, -1024, -1024, -1024, -2048, -2048, -1024]
 """and runs on above this."""
@@ -72,6 +77,8 @@ def _whole_words(folded: str, start: int, end: int) -> tuple[int, int]:
 
 def _may_be_date(folded: str, start: int, end: int) -> bool:
     said = folded[start:end].rstrip("-~/.")
+    if _SERIES.fullmatch(said):
+        return False
     end = start + len(said)
     return not (
         _MEASURES.match(folded, end) or len(said) < 3 and said.isdecimal() and _RANGE.match(folded, end)
@@ -113,6 +120,9 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
         while end < len(folded) and margins[end] > enough:
             end += 1
         at = end
+        if kind == "date":
+            times = (m.start() for m in _TIME.finditer(folded, start + 1, end + 4))
+            end = min([end, *times])
         start, end = _whole_words(folded, start, end)
         if any(start < stop and first < end for first, stop in literature):
             continue
@@ -123,9 +133,12 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             _is_term(folded, start, end, certain) or end - start == 1 and is_preposition(folded, start)
         ):
             continue
+        if kind == "name" and _NO_LATIN_NAME.issuperset(_LATIN.findall(folded, start, end)):
+            if not any(map(is_chinese, folded[start:end])):
+                continue
         if kind in _NAMED_PLACES and GENERIC.fullmatch(folded, start, end):
             continue
-        if is_kept(folded, start, end, of=EPONYMS_AND_DRUGS if certain else None):
+        if is_kept(folded, start, end, of=PROTECTED if certain else None):
             continue
-        if certain or not begins_as_eponym_or_drug(folded, start):
+        if certain or not begins_as_protected(folded, start):
             yield start, end, kind

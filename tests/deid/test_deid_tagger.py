@@ -10,7 +10,7 @@ import pytest
 
 from p2med.deid import tagger, tagger_network
 from p2med.deid.folding import fold
-from p2med.deid.keep import DRUGS, EPONYMS
+from p2med.deid.keep import CLINICAL_WORDS, DRUGS, EPONYMS
 from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.tagger import tagger_spans
@@ -148,6 +148,39 @@ def test_a_month_and_a_day_are_never_taken_back(text: str, sure: bool) -> None:
     nothing = tagger_network.Odds(np.ones(len(text), np.int32), np.full(len(text), -(2**20), np.int32))
     ruled = [(1, text.index("复"), "date", "[日期]", "dates")]
     assert bool(joined(text, ruled, nothing)) == sure
+
+
+def test_a_day_ends_where_a_time_begins_and_a_series_is_none() -> None:
+    def days(folded: str, first: int, last: int) -> list[str]:
+        margins = np.full(len(folded), -(2**15), np.int32)
+        margins[first:last] = 2**14
+        kinds = np.full(len(folded), KINDS.index("date"), np.int32)
+        return [folded[s:e] for s, e, _ in tagger_spans(folded, tagger_network.Odds(kinds, margins))]
+
+    assert days("到诊19.3.119:08", 2, 9) == ["19.3.1"]
+    assert days("操作03-2108:00", 2, 7) == ["03-21"]
+    assert days("换药4/20复查", 2, 6) == ["4/20"]
+    assert days("接种0/3/7/14/28天", 2, 13) == []
+
+
+def test_a_clinical_word_is_somebody_where_the_networks_are_certain_and_a_drug_never() -> None:
+    def names(folded: str, first: int, last: int, margin: int) -> list[str]:
+        margins = np.full(len(folded), -(2**15), np.int32)
+        margins[first:last] = margin
+        return [
+            folded[s:e]
+            for s, e, _ in tagger_spans(folded, tagger_network.Odds(np.ones(len(folded), np.int32), margins))
+        ]
+
+    word = next(w for w in sorted(CLINICAL_WORDS) if len(w) == 2 and w not in DRUGS)
+    assert names(f"由{word}接班", 1, 3, tagger.CERTAIN + 1) == [word]
+    assert names(f"由{word}接班", 1, 3, tagger.CERTAIN - 1) == []
+    for term in ("川崎", "德巴金", "guardian "):
+        assert names(f"由{term}接班", 1, 1 + len(term), 2**15) == []
+    assert names("哈里森沟", 0, 4, tagger.CERTAIN - 1) == []
+    # An illness ends in 炎, and a certain name may.
+    assert names("记录罗炎，", 2, 4, tagger.CERTAIN + 1) == ["罗炎"]
+    assert names("记录罗炎，", 2, 4, tagger.CERTAIN - 1) == []
 
 
 def test_bigrams_are_told_apart_and_the_first_row_is_for_none() -> None:
