@@ -21,7 +21,7 @@ from p2med.deid.words import words
 _RARE = -13.0  # log of how often a character stands in texts
 _NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
 _NO_LATIN_NAME = frozenset(words("no_latin_name")) | LATIN_WORDS
-_LATIN = re.compile("[a-z]+[0-9]*")
+_ENGLISH = re.compile(r"([a-z]+[0-9]*)(?![a-z0-9'])[\s:=.]*")
 _TRIMMED = frozenset(("name", "address", "hospital", "school", "company"))
 _NAMED_PLACES = frozenset(("hospital", "school", "company"))
 CERTAIN = 9216
@@ -124,6 +124,10 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             times = (m.start() for m in _TIME.finditer(folded, start + 1, end + 4))
             end = min([end, *times])
         start, end = _whole_words(folded, start, end)
+        while kind == "name" and (word := _ENGLISH.match(folded, start, end)) and word[1] in _NO_LATIN_NAME:
+            start = word.end()  # guardian |anna kowalska
+        if start == end:
+            continue
         if any(start < stop and first < end for first, stop in literature):
             continue
         if kind == "date" and not _may_be_date(folded, start, end):
@@ -133,9 +137,6 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             _is_term(folded, start, end, certain) or end - start == 1 and is_preposition(folded, start)
         ):
             continue
-        if kind == "name" and _NO_LATIN_NAME.issuperset(_LATIN.findall(folded, start, end)):
-            if not any(map(is_chinese, folded[start:end])):
-                continue
         if kind in _NAMED_PLACES and GENERIC.fullmatch(folded, start, end):
             continue
         if is_kept(folded, start, end, of=PROTECTED if certain else None):
