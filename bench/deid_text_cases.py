@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pypinyin import lazy_pinyin
 
+from p2med import blas  # noqa: F401  before NumPy: one thread, as `deid` has it
 from p2med.deid.text import Known
 
 HERE = Path(__file__).parent

@@ -248,7 +248,10 @@ def test_what_a_ward_stands_before_is_not_always_a_bed(text):
     ],
 )
 def test_codes_journeys_and_names_of_the_net_go(text, value):
-    assert value in [text[r.start : r.end] for r in scrub(text, Known(), -30).replaced]
+    start = text.index(value)
+    found = scrub(text, Known(), -30).replaced
+    # A name that follows without a sign may go in the same piece: A037张三.
+    assert any(r.start == start and 0 <= r.end - start - len(value) <= 2 for r in found)
 
 
 @pytest.mark.parametrize(
