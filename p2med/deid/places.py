@@ -162,6 +162,8 @@ def _after_cuts(folded: str, start: int, end: int) -> int:
 
 def _addresses_after_cues(folded: str) -> Iterator[tuple[int, int, str]]:
     for cue in ADDRESS_CUE.finditer(folded):
+        if folded.startswith(("服务区", "收费站"), cue.end()):
+            continue
         end = _chain_end(folded, cue.end(), announced=True)
         if cue["label"]:
             whole = _DELIMITED.match(folded, cue.end())

@@ -15,11 +15,11 @@ from p2med.deid.language import language
 from p2med.deid.name_score import is_chinese
 from p2med.deid.no_names import NAMED_AFTER, is_preposition
 from p2med.deid.place_words import GENERIC
-from p2med.deid.tagger_network import KINDS, NUMBER, Odds
+from p2med.deid.tagger_network import KINDS, NUMBER, Odds, weights
 from p2med.deid.words import words
 
 _RARE = -13.0  # log of how often a character stands in texts
-_NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭")
+_NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭性式型")
 _NO_LATIN_NAME = frozenset(words("no_latin_name")) | LATIN_WORDS
 _ENGLISH = re.compile(r"([a-z]+[0-9]*)(?![a-z0-9'])[\s:=.]*")
 _TRIMMED = frozenset(("name", "address", "hospital", "school", "company"))
@@ -44,6 +44,8 @@ _SERIES = re.compile(r"\d{1,2}(?:[/、,]\d{1,2}){3,}")
 # By KINDS, in 1/2048: bench/deid_text_tagger_fit.py on writers that the network had not met, rounded.
 SURE = [2**30, 2048, 3072, 12288, 4096, 12288, 3072, 3072, 2048]
 """A span of the network's own begins where its odds against nothing are above this,"""
+SURE_OF_A_WORD = 4096
+"""where a name is a word of a dictionary, above this,"""
 ENOUGH = [0, -2048, -2048, -1024, -1024, -1024, -2048, -2048, -1024]
 """and runs on above this."""
 NOTHING = [0, -1024, -4096, -4096, -1024, -1024, -2048, -6144, -4096]
@@ -136,7 +138,10 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             continue
         if kind == "bed" and _COUNTED.match(folded, end):
             continue
-        certain = bool(margins[peak:at].max() > CERTAIN)
+        most = int(margins[peak:at].max())
+        certain = most > CERTAIN
+        if kind == "name" and most < SURE_OF_A_WORD and folded[start:end] in weights().words:
+            continue
         if kind == "name" and (
             _is_term(folded, start, end, certain) or end - start == 1 and is_preposition(folded, start)
         ):

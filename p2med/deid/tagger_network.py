@@ -62,6 +62,10 @@ class Words:
             for size in _WORD_SIZES
         }
 
+    def __contains__(self, word: str) -> bool:
+        known = self._keys.get(len(word))
+        return known is not None and bool(_found(_keys(code_points(word), len(word)), known)[1].all())
+
     def edges(self, codes: Any) -> Any:
         """4 x the longest word that begins at each character + the longest that ends there: 0 or size - 1."""
         begun, ended = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)

@@ -178,6 +178,10 @@ def test_a_clinical_word_is_somebody_where_the_networks_are_certain_and_a_drug_n
     for term in ("川崎", "德巴金", "guardian "):
         assert names(f"由{term}接班", 1, 1 + len(term), 2**15) == []
     assert names("哈里森沟", 0, 4, tagger.CERTAIN - 1) == []
+    known = "加强"
+    assert known in tagger_network.weights().words and "加弪" not in tagger_network.weights().words
+    assert names(f"责护{known}巡视", 2, 4, tagger.SURE_OF_A_WORD - 1) == []
+    assert names(f"责护{known}巡视", 2, 4, tagger.SURE_OF_A_WORD + 1) == [known]
     text = "by guardian mia rossi."
     assert names(text, 3, len(text) - 1, 2**15) == ["mia rossi"]
     # An illness ends in 炎, and a certain name may.
