@@ -258,7 +258,7 @@ def _pinyin(name: str) -> tuple[list[str], list[str]]:
     surname, given = _split(name)
     families = {*_readings(surname), *ELSEWHERE.get(surname, ())}
     found: list[str] = []
-    whole = _readings(given) if len(given) <= 3 else []
+    whole = _readings(given) if len(given) <= 3 else ()
     letters = [r[0] for c in given for r in _readings(c)[:1]]
     for family, rest in product(sorted(families), whole):
         found += [family + rest, rest + family, family[0] + rest, rest + family[0]]
@@ -272,11 +272,12 @@ def _pinyin(name: str) -> tuple[list[str], list[str]]:
     ]
 
 
-def _readings(characters: str) -> list[str]:
+@lru_cache(maxsize=16384)
+def _readings(characters: str) -> tuple[str, ...]:
     """At most eight readings, ü as v, u and yu."""
     each = pinyin(characters, style=Style.NORMAL, heteronym=True, errors="ignore")
     found: list[str] = []
     for reading in product(*(options[:2] for options in each)):
         joined = "".join(reading).replace("ü", "v")
         found += [joined, joined.replace("v", "u"), joined.replace("v", "yu")] if "v" in joined else [joined]
-    return list(dict.fromkeys(f for f in found if f))[:8]
+    return tuple(dict.fromkeys(f for f in found if f))[:8]
