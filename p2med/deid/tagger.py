@@ -39,8 +39,9 @@ _MEASURES = re.compile(r"\s?[×*%℃]|\s?±(?!\s?\d+天)|-[a-z]|(?<=[日月])[�
 # ICU2|周, 病区42|张床; but 5|张宇, 7|周媛.
 _COUNTED = re.compile(r"(?<=\d)(?:[天日月年岁分次个例人名]|小时|张床|周(?![\u4e00-\u9fff]))")
 _RANGE = re.compile(r"[-~/.]\d")
-# 0/3/7/14/28
-_SERIES = re.compile(r"\d{1,2}(?:[/、,]\d{1,2}){3,}")
+# 0/3/7/14/28, 1 2 3 4 5 6
+_SERIES = re.compile(r"\d{1,2}(?:(?:[/、,]|\s+)\d{1,2}){3,}")
+_AMOUNT = re.compile(r"[\u4e00-\u9fff]+\d{3,}")  # 透析300
 # By KINDS, in 1/2048: bench/deid_text_tagger_fit.py on writers that the network had not met, rounded.
 SURE = [2**30, 2048, 3072, 12288, 4096, 12288, 3072, 3072, 2048]
 """A span of the network's own begins where its odds against nothing are above this,"""
@@ -81,8 +82,6 @@ def _whole_words(folded: str, start: int, end: int) -> tuple[int, int]:
 
 def _may_be_date(folded: str, start: int, end: int) -> bool:
     said = folded[start:end].rstrip("-~/.")
-    if _SERIES.fullmatch(said):
-        return False
     end = start + len(said)
     return not (
         _MEASURES.match(folded, end) or len(said) < 3 and said.isdecimal() and _RANGE.match(folded, end)
@@ -136,7 +135,9 @@ def tagger_spans(folded: str, found: Odds) -> Iterator[tuple[int, int, str]]:
             continue
         if kind == "date" and not _may_be_date(folded, start, end):
             continue
-        if kind == "bed" and _COUNTED.match(folded, end):
+        if kind in ("date", "number") and _SERIES.fullmatch(folded, start, end):
+            continue
+        if kind == "bed" and (_COUNTED.match(folded, end) or _AMOUNT.fullmatch(folded, start, end)):
             continue
         most = int(margins[peak:at].max())
         certain = most > CERTAIN

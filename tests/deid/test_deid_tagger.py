@@ -160,7 +160,7 @@ def test_a_day_ends_where_a_time_begins_and_a_series_is_none() -> None:
     assert days("到诊19.3.119:08", 2, 9) == ["19.3.1"]
     assert days("操作03-2108:00", 2, 7) == ["03-21"]
     assert days("换药4/20复查", 2, 6) == ["4/20"]
-    assert days("接种0/3/7/14/28天", 2, 13) == []
+    assert days("接种0/3/7/14/28天", 2, 13) == [] == days("日数1 2 3 4 5 6", 2, 13)
 
 
 def test_a_clinical_word_is_somebody_where_the_networks_are_certain_and_a_drug_never() -> None:
