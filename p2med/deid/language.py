@@ -13,6 +13,7 @@ _RARE_CHARACTER = -12.5
 _RARE_SURNAME = -9.0
 _RARE_GIVEN = -10.5
 _NO_PAIR = -1.5
+_HARDLY_EVER = -13.0
 
 
 class Language:
@@ -34,6 +35,10 @@ class Language:
             self.surname.setdefault(s, _RARE_SURNAME)
         for s in COMPOUND_SURNAMES:
             self.surname[s] = _RARE_SURNAME
+
+    def has(self, c: str) -> bool:
+        """Texts have this character more than hardly ever."""
+        return self.char.get(c, _HARDLY_EVER) > _HARDLY_EVER
 
     def after(self, first: str, second: str) -> float:
         """log P(second | first) in running text."""

@@ -138,10 +138,16 @@ def find_cues(folded: str) -> tuple[dict[int, Cue], set[int]]:
 
 
 def name_starts(folded: str, cues: Collection[int], inside: Collection[int]) -> set[int]:
-    """Where names may begin: after cues and before titles, not within roles. The tagger finds the rest."""
+    """After cues, before titles, around rare characters, not within roles. The tagger finds the rest."""
     found = {m.start() for p in (_COMPOUND_START, _TRANSLITERATED_START) for m in p.finditer(folded)}
     for title in TITLE_OF_SURNAME.finditer(folded):
         found |= {at for at in range(max(0, title.start() - 3), title.start()) if folded[at] in SURNAMES}
+    # 予罗湉曈查血常规, 予刘 芃 祎查血常规: no networks have met such characters, or all of them alone.
+    known = language()
+    for at, c in enumerate(folded):
+        if is_chinese(c) and not known.has(c):
+            found |= {n for n in range(max(0, at - 2), at) if folded[n] in SURNAMES}
+    found |= {m.start() for m in _SPACED.finditer(folded) if folded[m.start()] in SURNAMES}
     found |= set(cues)
     return {
         at

@@ -18,7 +18,6 @@ from p2med.deid.place_words import GENERIC
 from p2med.deid.tagger_network import KINDS, NUMBER, Odds, weights
 from p2med.deid.words import words
 
-_RARE = -13.0  # log of how often a character stands in texts
 _NO_END = frozenset("病征症氏癜菌虫瘤液癌癣疮疹散剂膏肺肾骨沟囊腺鞭性式型")
 _NO_LATIN_NAME = frozenset(words("no_latin_name")) | LATIN_WORDS
 _ENGLISH = re.compile(r"([a-z]+[0-9]*)(?![a-z0-9'])[\s:=.]*")
@@ -94,8 +93,7 @@ def agreed(folded: str, found: Odds, start: int, end: int, kind: str) -> tuple[i
     odds = found.against_nothing[start:end]
     if odds.max() < NOTHING[number]:
         # A character that texts hardly have is a name's: 何湉彧.
-        known = language().char
-        if kind != "name" or all(known.get(c, -99.0) > _RARE for c in filter(is_chinese, folded[start:end])):
+        if kind != "name" or all(map(language().has, filter(is_chinese, folded[start:end]))):
             return None
     if kind not in _TRIMMED:
         return start, end  # Its form says where it ends, and a day's replacement is of the whole.

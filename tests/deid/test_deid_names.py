@@ -298,3 +298,11 @@ def test_minority_names_without_a_dot(text, names):
 @pytest.mark.parametrize("text", ["巴图征阳性，努尔综合征，格林试验", "巴氏染色，达瓦综合征"])
 def test_syllables_of_minority_names_in_words_stay(text):
     assert replaced(text) == []
+
+
+@pytest.mark.parametrize("name", ["罗湉曈", "刘 芃 祎", "何萱颢", "张湉韬"])
+def test_a_name_with_characters_that_texts_hardly_have_goes_where_nothing_announces_it(name):
+    for text in (f"予{name}查血常规及胸片。", f"今日查看{name}，精神反应可。", f"{name}目前病情平稳。"):
+        for layers in (RULES, LAYERS):
+            done = scrub(text, NOBODY, -30, layers=layers).text
+            assert not set(name.replace(" ", "")) & set(done), (layers, done)
