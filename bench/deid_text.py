@@ -33,7 +33,7 @@ CORPORA = {
     "cov_ctr_ct_reports/records.jsonl.gz": ("report_zh",),
     "pediatric_diagnosis_mz10_dxy/dxy_train.jsonl.gz": ("self_repo",),
 }
-# Template files of each set and its values: what the rules were mended on first, then what they had not seen.
+# Template files of each set and its values, in the order in which they were first run and then mended on.
 SETS = {
     "1-4": (("", "_2", "_3", "_4"), ""),
     "A": (("_5", "_5_2", "_5_3"), "_2"),

